@@ -1,0 +1,1 @@
+"""Authors write target agents: the brief they get, the files they leave."""

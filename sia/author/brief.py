@@ -1,0 +1,80 @@
+"""What an author gets and what it leaves: the contract between the loop and every author program.
+
+An author is a program that runs in the jail with one writable folder, its *workspace*:
+
+    brief.json      this module's `Brief`
+    prompt.txt      the brief in words, for authors that are language models
+    context.md      the evolution so far, bounded
+    evidence.md     digest of the latest generation's logs and scores, bounded and free of private values
+    parent/         files of the generation to build on (from generation 2)
+    previous/       files of the latest generation, when it is not the parent
+
+and leaves there `target_agent.py`, from generation 2 `improvement.md`, and where it likes `requirements.txt`,
+`decision.json` and `author_state.json`. The last is its own memory: it lies in `previous/` the next time.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sia.score.model import Direction, Score, Verdict
+
+Lever = Literal["harness", "weights", "both"]
+
+BRIEF_FILE = "brief.json"
+PROMPT_FILE = "prompt.txt"
+CONTEXT_FILE = "context.md"
+EVIDENCE_FILE = "evidence.md"
+PARENT_DIR = "parent"
+PREVIOUS_DIR = "previous"
+AGENT_FILE = "target_agent.py"
+REQUIREMENTS_FILE = "requirements.txt"
+IMPROVEMENT_FILE = "improvement.md"
+DECISION_FILE = "decision.json"
+STATE_FILE = "author_state.json"
+
+
+class TaskBrief(BaseModel):
+    """The task as an author may know it. Nothing here leads to the private data."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    public_dir: Path = Field(description="task.md and the inputs; read-only")
+    reference_dir: Path | None = Field(default=None, description="seed code and sample descriptions; read-only")
+    metric: str | None = Field(default=None, description="None: the first known key of results.json")
+    direction: Direction | None = None
+    seconds: float = Field(description="wall-clock limit of one run of the target agent")
+    packages: tuple[str, ...] = Field(default=(), description="requirements that the target agent may count on")
+    answers: Literal["any", "model"] = "any"
+
+
+class PastGeneration(BaseModel):
+    """One earlier generation, as far as an author may know it: dev score only."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generation: int
+    parent: int | None
+    lever: Lever = "harness"
+    score: Score | None = Field(default=None, description="on the dev items; None: the generation failed")
+    verdict: Verdict
+    failure: str | None = Field(default=None, description="stage and reason, when it failed")
+    seconds: float = Field(description="wall-clock seconds that the target agent ran")
+
+
+class Brief(BaseModel):
+    """Everything that an author is told for one generation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generation: int = Field(ge=1)
+    max_generations: int
+    seed: int
+    focus: Literal["harness", "weights", "auto"] = "harness"
+    task: TaskBrief
+    parent: int | None = Field(default=None, description="generation to build on; None: write the first agent")
+    history: tuple[PastGeneration, ...] = Field(
+        default=(), description="the latest generations and the best one, oldest first; bounded in number"
+    )

@@ -1,0 +1,1 @@
+"""Command line: parses, calls, renders. Nothing imports it."""

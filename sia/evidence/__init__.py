@@ -1,0 +1,1 @@
+"""What an author may know about earlier generations."""

@@ -1,0 +1,1 @@
+"""Runs a generated program with mounts, limits and nothing else."""

@@ -1,0 +1,1 @@
+"""Scores as measurements: evaluator, intervals, split, verdict."""

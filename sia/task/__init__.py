@@ -1,0 +1,1 @@
+"""Task packages: load, validate, fetch, check."""
