@@ -1,0 +1,89 @@
+"""The jail's protocol: a command with mounts and limits goes in, an exit status with measured peaks comes out.
+
+A path means the same inside and outside. A backend that cannot enforce something says so in `gaps`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or folder that the command may see."""
+
+    path: Path
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the command may use."""
+
+    seconds: float
+    output_bytes: int = 16 * 1024 * 1024
+    """Bytes of its stdout and stderr that the log keeps: the head and the tail, the middle is left out."""
+    memory_bytes: int | None = None
+    processes: int | None = None
+    disk_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run. Its environment is `environment` and nothing inherited."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    log: Path
+    """File that gets stdout and stderr, bounded by the limits."""
+    limits: Limits
+    mounts: tuple[Mount, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    exit_status: int | None
+    """Its exit status, negative for a signal; None when a limit stopped it."""
+    stopped_by: str | None
+    """The limit that stopped it, in words ("wall-clock limit of 60 s"); None when it ended by itself."""
+    seconds: float
+    peak_memory_bytes: int | None
+    output_bytes: int
+    """Bytes that it wrote to stdout and stderr, kept or not."""
+    last_line: str
+    """Its last non-empty line of output, for messages."""
+    events: tuple[str, ...] = ()
+    """What the jail refused or cleaned up, in words."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Ended by itself with status 0."""
+        return self.exit_status == 0 and self.stopped_by is None
+
+
+class Jail(Protocol):
+    """Runs commands. Backends know nothing of tasks, agents or the loop."""
+
+    @property
+    def name(self) -> str:
+        """Name of the backend, as in `--sandbox NAME`."""
+        ...
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What this backend does not enforce, one sentence each."""
+        ...
+
+    def run(self, command: Command, on_line: OnLine | None = None) -> Outcome:
+        """Runs to the end and leaves no process behind, not even when the caller dies.
+
+        `on_line` gets complete lines of output as they come, at a bounded rate.
+        Raises `sia.errors.HostError` when the program cannot be started at all or its log cannot be written.
+        """
+        ...
