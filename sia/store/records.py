@@ -1,0 +1,112 @@
+"""What the ledger, `generation.json` and `run.json` say. All of it is derived from the stages' records."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sia.author.brief import Lever
+from sia.score.model import Score, Verdict
+
+Stage = Literal["author", "run", "score", "decide"]
+RunStatus = Literal["running", "interrupted", "finished", "failed"]
+
+
+class Frozen(BaseModel):
+    """A record: written once, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Authored(Frozen):
+    """The author stage: who wrote the target agent, on which parent."""
+
+    stage: Literal["author"] = "author"
+    author: str
+    parent: int | None
+    lever: Lever = "harness"
+    seconds: float
+    failure: str | None = None
+
+
+class Ran(Frozen):
+    """The run stage: how the target agent ended."""
+
+    stage: Literal["run"] = "run"
+    seconds: float
+    peak_memory_bytes: int | None
+    output_bytes: int
+    events: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+class Scored(Frozen):
+    """The score stage: what the evaluator measured. `sealed` reaches no author and no screen before the end."""
+
+    stage: Literal["score"] = "score"
+    seconds: float
+    all: Score | None = None
+    dev: Score | None = None
+    sealed: Score | None = None
+    failure: str | None = None
+
+
+class Decided(Frozen):
+    """The decide stage: the verdict, and the best generation from now on."""
+
+    stage: Literal["decide"] = "decide"
+    verdict: Verdict
+    best: int | None
+
+
+StageRecord = Annotated[Authored | Ran | Scored | Decided, Field(discriminator="stage")]
+
+
+class GenerationRecord(Frozen):
+    """`generation.json`: one generation at a glance."""
+
+    generation: int
+    status: Literal["scored", "failed"]
+    parent: int | None
+    lever: Lever
+    score: Score | None = Field(description="on the dev items, the only ones that selection may use")
+    verdict: Verdict
+    failure: str | None = Field(default=None, description="stage and reason")
+    cost: float = Field(default=0.0, description="US dollars")
+    tokens: int = 0
+    seconds: dict[Stage, float] = Field(description="wall-clock seconds of each stage that took place")
+    peak_memory_bytes: int | None = None
+    jail_events: tuple[str, ...] = ()
+
+
+class FinalScores(Frozen):
+    """One generation measured at the end of the run, on every part of the items."""
+
+    generation: int
+    all: Score
+    dev: Score
+    sealed: Score | None = Field(description="on items that nobody saw during the run; None: too few items to seal any")
+
+
+class RunRecord(Frozen):
+    """`run.json`: what was asked for, with what, and how it ended."""
+
+    run_id: str
+    status: RunStatus
+    task: str
+    task_dir: str
+    task_digest: str = Field(description="SHA-256 over the task's files")
+    backend: str
+    focus: Literal["harness", "weights", "auto"]
+    parent: Literal["best", "latest"]
+    seed: int
+    sealed_fraction: float
+    max_gen: int
+    versions: dict[str, str] = Field(description="of Python, sia and the packages that the target agents get")
+    jail: str
+    jail_gaps: tuple[str, ...]
+    generations: int = 0
+    best: int | None = None
+    stopped_because: str | None = None
+    first_scored: FinalScores | None = None
+    best_scores: FinalScores | None = None
+    sealed_verdict: Verdict | None = Field(default=None, description="best against the first scored, on sealed items")

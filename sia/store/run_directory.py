@@ -1,0 +1,183 @@
+"""A run directory: created or reopened, locked, and filled stage by stage."""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sia.errors import HostError, StoreError, UsageError
+from sia.store.durable import digest_file, files_under, sync_file, sync_folder, write_whole
+from sia.store.ledger import Ledger
+from sia.store.records import RunRecord, StageRecord
+
+RUN_FILE = "run.json"
+LEDGER_FILE = "ledger.jsonl"
+CONTEXT_FILE = "context.md"
+BEST_LINK = "best"
+LOCK_FILE = ".lock"
+STAGING = ".staging"
+RESULTS_FILE = "results.json"
+GENERATION_FILE = "generation.json"
+AGENT_LOG = "target_agent_stdout.log"
+EVALUATION_LOG = "evaluation.log"
+AUTHOR_LOG = "author.log"
+
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def next_run_id(runs_dir: Path) -> str:
+    """The next integer above all that are taken in `runs_dir`."""
+    taken = [int(p.name[4:]) for p in runs_dir.glob("run_*") if p.name[4:].isdecimal()] if runs_dir.is_dir() else []
+    return str(max(taken, default=0) + 1)
+
+
+def run_path(runs_dir: Path, run_id: str) -> Path:
+    """Where the run lies. Raises UsageError for an id that is no plain name."""
+    if not RUN_ID.fullmatch(run_id):
+        raise UsageError(f"run id {run_id!r} is not usable", "take letters, digits, '-', '_' and '.', at most 64")
+    return runs_dir / f"run_{run_id}"
+
+
+def read_run_record(path: Path) -> RunRecord:
+    """`run.json` of the run directory `path`. Raises StoreError when it is missing or damaged."""
+    file = path / RUN_FILE
+    try:
+        return RunRecord.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        raise StoreError(f"{file} is not there", "`sia runs` lists the runs of this folder") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise StoreError(f"{file}: {field}: {first['msg']}", "the file was damaged or written by another version") from None
+
+
+class RunDirectory:
+    """A run that this process owns: nobody else can write it until `close`."""
+
+    def __init__(self, path: Path, lock: int, ledger: Ledger) -> None:
+        self.path = path
+        self.ledger = ledger
+        self._lock = lock
+
+    def generation_dir(self, generation: int) -> Path:
+        """Folder of a generation; it exists once its first stage is committed."""
+        return self.path / f"gen_{generation}"
+
+    @contextmanager
+    def staging(self, generation: int, stage: str) -> Iterator[Path]:
+        """A fresh folder on the same file system for the work of one stage; gone afterwards."""
+        folder = self.path / STAGING / f"gen_{generation}_{stage}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def commit(self, generation: int, record: StageRecord, files: list[Path], read: list[Path] | None = None) -> None:
+        """Moves the stage's files and folders into the generation's folder and records the stage.
+
+        Before the ledger line is on the disk the stage has not happened: `discard_unrecorded` removes the files.
+        """
+        folder = self.generation_dir(generation)
+        folder.mkdir(exist_ok=True)
+        wrote: dict[str, str] = {}
+        for entry in files:
+            for file in files_under(entry):
+                sync_file(file)
+                relative = file.relative_to(entry.parent)
+                wrote[f"{folder.name}/{relative.as_posix()}"] = digest_file(file)
+            target = folder / entry.name
+            remove(target)
+            entry.replace(target)
+        sync_folder(folder)
+        sync_folder(self.path)
+        digests = {str(p.relative_to(self.path)): digest_file(p) for p in read or () if p.is_file()}
+        self.ledger.append(generation, record, wrote, digests)
+
+    def discard_unrecorded(self) -> None:
+        """Removes what an interrupted stage left: staging folders, and files that no ledger line names."""
+        shutil.rmtree(self.path / STAGING, ignore_errors=True)
+        decided = {line.generation for line in self.ledger.lines if line.record.stage == "decide"}
+        kept = {name for line in self.ledger.lines for name in line.wrote}
+        for folder in self.path.glob("gen_*"):
+            if not folder.name[4:].isdecimal() or int(folder.name[4:]) in decided:
+                continue
+            for file in folder.rglob("*"):
+                if not file.is_dir() and file.relative_to(self.path).as_posix() not in kept:
+                    file.unlink()
+            for inner in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+                if not any(inner.iterdir()):
+                    inner.rmdir()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replaces `run.json`."""
+        write_whole(self.path / RUN_FILE, record.model_dump_json(indent=2).encode() + b"\n")
+
+    def close(self) -> None:
+        """Gives the run free for other processes."""
+        os.close(self._lock)
+
+
+def create_run(runs_dir: Path, run_id: str | None) -> RunDirectory:
+    """Makes a new run directory and locks it.
+
+    Raises StoreError when the id is taken, HostError when the folder cannot be written.
+    """
+    for _ in range(1000):
+        path = run_path(runs_dir, run_id or next_run_id(runs_dir))
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            if run_id:
+                raise StoreError(
+                    f"run {run_id} exists in {runs_dir}", "go on with `--resume`, or take another `--run-id`"
+                ) from None
+        except OSError as error:
+            raise HostError(
+                f"cannot create {path}: {error.strerror}", "make the folder writable or choose another with --runs-dir"
+            ) from None
+    else:
+        raise HostError(f"no free run id found in {runs_dir}", "name one with --run-id")
+    return _own(path)
+
+
+def reopen_run(runs_dir: Path, run_id: str) -> RunDirectory:
+    """Opens an interrupted run to go on with it. Raises StoreError when it is not there, in use or damaged."""
+    path = run_path(runs_dir, run_id)
+    if not path.is_dir():
+        raise StoreError(f"there is no run {run_id} in {runs_dir}", "`sia runs` lists them")
+    run = _own(path)
+    run.discard_unrecorded()
+    return run
+
+
+def _own(path: Path) -> RunDirectory:
+    try:
+        lock = os.open(path / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise HostError(f"cannot write in {path}: {error.strerror}", "make it writable or free some space") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise StoreError(
+            f"{path.name} is in use by another sia process", "wait for it, or take another `--run-id`"
+        ) from None
+    return RunDirectory(path, lock, Ledger(path / LEDGER_FILE))
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
