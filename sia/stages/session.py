@@ -1,0 +1,59 @@
+"""What every stage of a run works with."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sia.author.program import AuthorProgram
+from sia.evidence.guard import LeakGuard
+from sia.jail.protocol import Jail
+from sia.settings import RunSettings
+from sia.store.progress import RunProgress
+from sia.store.run_directory import RunDirectory
+from sia.task.package import TaskPackage
+
+MIN_FREE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run in this process. `progress` grows; the rest stays."""
+
+    task: TaskPackage
+    run: RunDirectory
+    settings: RunSettings
+    author: AuthorProgram
+    jail: Jail
+    guard: LeakGuard
+    python: Path
+    """Interpreter of the environment with the task's packages; the evaluator always gets this one."""
+    progress: RunProgress
+
+
+def program_environment(home: Path, python: Path) -> dict[str, str]:
+    """The environment variables of a generated program: nothing of this process's own."""
+    return {
+        "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        # Reproducible sums: more threads than cores also slow small models down.
+        "OMP_NUM_THREADS": str(min(2, os.cpu_count() or 1)),
+    }
+
+
+def own_environment(home: Path) -> dict[str, str]:
+    """The environment of a program of this package, run by this interpreter."""
+    import sia
+
+    return program_environment(home, Path(sys.executable)) | {"PYTHONPATH": str(Path(sia.__file__).parent.parent)}
+
+
+def disk_is_full(path: Path) -> bool:
+    """Whether the file system of `path` has next to nothing left: then a failure is the machine's, not the agent's."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize < MIN_FREE_BYTES

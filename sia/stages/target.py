@@ -1,0 +1,89 @@
+"""The run stage: the target agent works on the public data and leaves its outputs."""
+
+from pathlib import Path
+
+from sia.author.brief import AGENT_FILE, REQUIREMENTS_FILE
+from sia.environment import agent_environment, requirements_of
+from sia.errors import HostError
+from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
+from sia.stages.author import FEEDBACK_PROMPT, HANDED_ON, META_PROMPT, raise_if_disk_full
+from sia.stages.session import Session, program_environment
+from sia.store.outputs import collect_outputs, read_text
+from sia.store.records import Ran
+from sia.store.run_directory import AGENT_LOG, AUTHOR_LOG, EVALUATION_LOG, GENERATION_FILE, RESULTS_FILE
+
+RESERVED = frozenset(
+    (*HANDED_ON, META_PROMPT, FEEDBACK_PROMPT, AUTHOR_LOG, AGENT_LOG, EVALUATION_LOG, RESULTS_FILE, GENERATION_FILE)
+)
+"""Names in a generation's folder that an agent's outputs can never take."""
+
+
+def run_stage(session: Session, on_line: OnLine) -> None:
+    """Runs the target agent and records its outputs."""
+    number = session.progress.open.number
+    with session.run.staging(number, "run") as staging:
+        try:
+            python = _python_for(session, number, on_line)
+        except ValueError as error:
+            _commit(session, Ran(seconds=0.0, peak_memory_bytes=None, output_bytes=0, failure=str(error)), [])
+            return
+        work, outputs, log = staging / "work", staging / "outputs", staging / AGENT_LOG
+        work.mkdir()
+        outputs.mkdir()
+        outcome = session.jail.run(_command(session, number, python, work, log), on_line)
+        failure = _failure_of(outcome)
+        if failure:
+            raise_if_disk_full(session, failure)
+        notes = collect_outputs(work, outputs, RESERVED)
+        record = Ran(
+            seconds=outcome.seconds,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            output_bytes=outcome.output_bytes,
+            events=(*outcome.events, *notes),
+            failure=failure,
+        )
+        _commit(session, record, [log, *sorted(outputs.iterdir())])
+
+
+def _commit(session: Session, record: Ran, files: list[Path]) -> None:
+    number = session.progress.open.number
+    session.run.commit(number, record, files, [session.run.generation_dir(number) / AGENT_FILE])
+    session.progress.add(record)
+
+
+def _command(session: Session, number: int, python: Path, work: Path, log: Path) -> Command:
+    agent, limits = session.run.generation_dir(number) / AGENT_FILE, session.task.manifest.limits
+    public = session.task.public_dir
+    return Command(
+        argv=(str(python), str(agent), "--dataset_dir", str(public), "--working_dir", str(work)),
+        cwd=work,
+        log=log,
+        limits=Limits(
+            seconds=limits.seconds,
+            memory_bytes=limits.memory,
+            processes=limits.processes,
+            disk_bytes=limits.disk,
+        ),
+        mounts=(Mount(agent), Mount(public), Mount(work, writable=True)),
+        environment=program_environment(work, python),
+    )
+
+
+def _python_for(session: Session, number: int, on_line: OnLine) -> Path:
+    """The interpreter with the packages that this agent asks for. Raises ValueError when they cannot be had."""
+    file = session.run.generation_dir(number) / REQUIREMENTS_FILE
+    if not file.is_file():
+        return session.python
+    wanted = requirements_of(read_text(file), file)
+    try:
+        return agent_environment((*session.task.manifest.agent.packages, *wanted), on_line)
+    except HostError as error:
+        raise ValueError(f"{REQUIREMENTS_FILE}: {error.problem}") from None
+
+
+def _failure_of(outcome: Outcome) -> str | None:
+    if outcome.succeeded:
+        return None
+    if outcome.stopped_by:
+        return f"stopped by its {outcome.stopped_by}"
+    return f"exit status {outcome.exit_status}: {outcome.last_line or 'it said nothing'}"
