@@ -9,7 +9,8 @@ from sia.author.prompts import render_prompt
 from sia.evidence.context import render_context
 from sia.evidence.latest import render_evidence
 from sia.jail.protocol import Command, Limits, Mount, OnLine
-from sia.stages.session import Session, disk_is_full, own_environment
+from sia.stages.measured import measured_again
+from sia.stages.session import Session, own_environment, raise_if_disk_full
 from sia.store.outputs import read_text
 from sia.store.records import Authored, GenerationRecord
 from sia.store.run_directory import AUTHOR_LOG
@@ -96,7 +97,7 @@ def prepare_workspace(session: Session, brief: Brief, workspace: Path) -> str:
     workspace.mkdir()
     generations = session.progress.generations
     context = render_context(session.task.name, generations, session.progress.best)
-    evidence = render_evidence(session) if generations else ""
+    evidence = _evidence(session) if generations else ""
     prompt = render_prompt(brief, session.task.description, context, evidence)
     (workspace / contract.BRIEF_FILE).write_text(brief.model_dump_json(indent=2), encoding="utf-8")
     (workspace / contract.PROMPT_FILE).write_text(prompt, encoding="utf-8")
@@ -128,12 +129,6 @@ def take_files(workspace: Path, staging: Path) -> tuple[list[Path], str | None]:
     return files, problem
 
 
-def raise_if_disk_full(session: Session, failure: str) -> None:
-    """A program that fails on a full disk is not to blame: the run stops and can go on later."""
-    if disk_is_full(session.run.path):
-        raise OSError(28, f"the disk is full ({failure})", str(session.run.path))
-
-
 def _show_generation(session: Session, number: int, folder: Path) -> None:
     """Copies what later authors may see. The execution record passes the leak guard or stays behind."""
     folder.mkdir()
@@ -147,6 +142,19 @@ def _show_generation(session: Session, number: int, folder: Path) -> None:
         return
     if not session.guard.leaks(execution):
         (folder / "agent_execution.json").write_text(execution, encoding="utf-8")
+
+
+def _evidence(session: Session) -> str:
+    progress = session.progress
+    latest = progress.generations[-1]
+    best = latest.verdict.against
+    return render_evidence(
+        latest,
+        session.run.generation_dir(latest.generation),
+        measured_again(session, latest.generation).dev_items if latest.status == "scored" else (),
+        measured_again(session, best).dev_items if best is not None else (),
+        session.guard,
+    )
 
 
 def _recent_and_best(session: Session) -> list[GenerationRecord]:

@@ -1,5 +1,6 @@
 """What every stage of a run works with."""
 
+import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ def own_environment(home: Path) -> dict[str, str]:
     return program_environment(home, Path(sys.executable)) | {"PYTHONPATH": str(Path(sia.__file__).parent.parent)}
 
 
-def disk_is_full(path: Path) -> bool:
-    """Whether the file system of `path` has next to nothing left: then a failure is the machine's, not the agent's."""
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize < MIN_FREE_BYTES
+def raise_if_disk_full(session: Session, failure: str) -> None:
+    """A program that fails on a full disk is not to blame: raises OSError, the run stops and can go on later."""
+    status = os.statvfs(session.run.path)
+    if status.f_bavail * status.f_frsize < MIN_FREE_BYTES:
+        raise OSError(errno.ENOSPC, f"no space left ({failure})", str(session.run.path))

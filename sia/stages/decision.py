@@ -1,0 +1,45 @@
+"""The decide stage: the verdict against the best generation, and which one is the best from now on."""
+
+from sia.evidence.context import render_context
+from sia.score.model import Verdict
+from sia.score.verdict import compare, is_promoted
+from sia.stages.measured import measured_again
+from sia.stages.session import Session
+from sia.store.durable import point_link, write_whole
+from sia.store.records import Decided
+from sia.store.run_directory import BEST_LINK, CONTEXT_FILE, GENERATION_FILE
+
+
+def decide_stage(session: Session) -> None:
+    """Compares, records, and brings `best` and `context.md` up to date."""
+    progress = session.progress
+    number = progress.open.number
+    verdict = reach_verdict(session)
+    promoted = progress.open.failure is None and is_promoted(verdict)
+    decided = Decided(verdict=verdict, best=number if promoted else progress.best)
+    with session.run.staging(number, "decide") as staging:
+        file = staging / GENERATION_FILE
+        file.write_text(progress.open.record(decided).model_dump_json(indent=2) + "\n", encoding="utf-8")
+        session.run.commit(number, decided, [file])
+    progress.add(decided)
+    refresh_views(session)
+
+
+def reach_verdict(session: Session) -> Verdict:
+    """The open generation against the best one, on their dev items."""
+    progress = session.progress
+    if progress.open.failure:
+        return Verdict(outcome="failed", looks=progress.looks)
+    if progress.best is None:
+        return Verdict(outcome="first", looks=progress.looks)
+    candidate, best = measured_again(session, progress.open.number), measured_again(session, progress.best)
+    return compare(candidate.dev, candidate.dev_items, best.dev, best.dev_items, progress.best, progress.looks + 1)
+
+
+def refresh_views(session: Session) -> None:
+    """Rewrites what is derived from the ledger: `context.md` and the link `best`."""
+    progress = session.progress
+    context = render_context(session.task.name, progress.generations, progress.best)
+    write_whole(session.run.path / CONTEXT_FILE, context.encode())
+    if progress.best is not None:
+        point_link(session.run.path / BEST_LINK, f"gen_{progress.best}")

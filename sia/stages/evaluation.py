@@ -1,0 +1,62 @@
+"""The score stage: the evaluator measures a clean copy of the outputs against the private data."""
+
+import shutil
+
+from sia.jail.protocol import Command, Limits, Mount, OnLine
+from sia.score.model import ScoreFailure
+from sia.score.results import MAX_BYTES
+from sia.score.score import Measurement
+from sia.stages.measured import measure_results
+from sia.stages.session import Session, program_environment, raise_if_disk_full
+from sia.stages.target import RESERVED
+from sia.store.outputs import copy_outputs
+from sia.store.records import Scored
+from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
+
+EVALUATOR_SECONDS = 1800.0
+
+
+def score_stage(session: Session, on_line: OnLine) -> None:
+    """Runs the evaluator and records the scores, or why there are none."""
+    number = session.progress.open.number
+    folder = session.run.generation_dir(number)
+    with session.run.staging(number, "score") as staging:
+        # Same name as the generation's folder: evaluators may print it.
+        copy, log = staging / folder.name, staging / EVALUATION_LOG
+        copy.mkdir()
+        copy_outputs(folder, copy, RESERVED)
+        outcome = session.jail.run(
+            Command(
+                argv=(str(session.python), str(session.task.evaluator), "--gen-dir", str(copy)),
+                cwd=copy,
+                log=log,
+                limits=Limits(seconds=EVALUATOR_SECONDS),
+                mounts=(Mount(session.task.root), Mount(copy, writable=True)),
+                environment=program_environment(copy, session.python),
+            ),
+            on_line,
+        )
+        measured: Measurement | ScoreFailure
+        if outcome.stopped_by:
+            measured = ScoreFailure(reason=f"the evaluator was stopped by its {outcome.stopped_by}")
+        elif outcome.exit_status != 0:
+            measured = ScoreFailure(
+                reason=f"the evaluator ended with exit status {outcome.exit_status}: {outcome.last_line}"
+            )
+        else:
+            measured = measure_results(session, copy / RESULTS_FILE)
+        if isinstance(measured, ScoreFailure):
+            raise_if_disk_full(session, measured.reason)
+        files = [log]
+        results = copy / RESULTS_FILE
+        if results.is_file() and not results.is_symlink() and results.stat().st_size <= MAX_BYTES:
+            files.append(shutil.move(results, staging / RESULTS_FILE))
+        record = _record(measured, outcome.seconds)
+        session.run.commit(number, record, files)
+        session.progress.add(record)
+
+
+def _record(measured: Measurement | ScoreFailure, seconds: float) -> Scored:
+    if isinstance(measured, ScoreFailure):
+        return Scored(seconds=seconds, failure=measured.reason)
+    return Scored(seconds=seconds, all=measured.all, dev=measured.dev, sealed=measured.sealed)
