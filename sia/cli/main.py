@@ -1,0 +1,70 @@
+"""The command line's entry: the commands, and how errors are told."""
+
+import sys
+
+import typer
+
+from sia.errors import SiaError
+
+app = typer.Typer(
+    name="sia",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Makes an AI agent better at a benchmark task by itself.\n\n"
+    "`sia --task spaceship-titanic --backend offline --max-gen 5` runs five generations without any key. "
+    "Everything that a run does lands in runs/run_{id}/.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Options of single commands are told by `sia COMMAND --help`."""
+
+
+def _register() -> None:
+    from sia.cli.inspect import diff, runs, show
+    from sia.cli.run import run
+    from sia.cli.tasks import tasks_app
+
+    app.command("run")(run)
+    app.command("runs")(runs)
+    app.command("show")(show)
+    app.command("diff")(diff)
+    app.add_typer(tasks_app, name="tasks", help="List, show, fetch and check tasks.")
+
+
+_register()
+
+
+def normalise(arguments: list[str]) -> list[str]:
+    """Makes `run` the default command and lets options be spelled with underscores."""
+    spelled = [_hyphens(a) if a.startswith("--") else a for a in arguments]
+    if spelled and spelled[0].startswith("-") and spelled[0] not in ("--help", "--version"):
+        return ["run", *spelled]
+    return spelled
+
+
+def _hyphens(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0 scored, 1 nothing scored, 2 bad usage or machine, 130 interrupted."""
+    arguments = normalise(sys.argv[1:])
+    if arguments == ["--version"]:
+        from sia import __version__
+
+        print(f"sia {__version__}")
+        return
+    try:
+        app(args=arguments, prog_name="sia")
+    except SiaError as error:
+        print(f"sia: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,73 @@
+"""`sia run`: the main job."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    task: Annotated[str | None, typer.Option(help="Bundled task, see `sia tasks`.")] = None,
+    task_dir: Annotated[Path | None, typer.Option(help="Folder of a task of your own.")] = None,
+    max_gen: Annotated[int | None, typer.Option(help="Number of generations.  [default: 3]")] = None,
+    run_id: Annotated[str | None, typer.Option(help="Integer or name.  [default: next free integer]")] = None,
+    backend: Annotated[str | None, typer.Option(help="claude, openhands or offline (no key).  [default: claude]")] = None,
+    focus: Annotated[str | None, typer.Option(help="harness, weights or auto.  [default: harness]")] = None,
+    parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
+    max_time: Annotated[str | None, typer.Option(help="Stop after e.g. 90s, 30m, 2h.")] = None,
+    target_score: Annotated[float | None, typer.Option(help="Stop at this dev score.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after N generations without a new best.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of item split and offline author.  [default: 0]")] = None,
+    sealed_fraction: Annotated[
+        float | None, typer.Option(help="Share of items kept back until the end.  [default: 0.3]")
+    ] = None,
+    sandbox: Annotated[str | None, typer.Option(help="auto or none.  [default: auto]")] = None,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of the run directories.  [default: runs]")] = None,
+    resume: Annotated[bool | None, typer.Option("--resume", help="Go on with the run --run-id.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON object an event, on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Only the last line.")] = False,
+) -> None:
+    """Runs generations of a target agent on a task: author, run, score, decide.
+
+    Every option can also stand in sia.toml under [run], or in a variable such as SIA_MAX_GEN.
+
+    Example: sia --task spaceship-titanic --backend offline --max-gen 5
+    """
+    from sia.cli.live import json_view, plain_view, terminal_view
+    from sia.launch import launch
+    from sia.loop import run_generations
+    from sia.settings import load_settings
+
+    flags = {
+        "task": task,
+        "task_dir": task_dir,
+        "max_gen": max_gen,
+        "run_id": run_id,
+        "backend": backend,
+        "focus": focus,
+        "parent": parent,
+        "max_time": max_time,
+        "target_score": target_score,
+        "patience": patience,
+        "seed": seed,
+        "sealed_fraction": sealed_fraction,
+        "sandbox": sandbox,
+        "runs_dir": runs_dir,
+        "resume": resume or None,
+    }
+    settings = load_settings(flags)
+    view = json_view if json_output else terminal_view if sys.stdout.isatty() and not quiet else plain_view
+    with view(quiet) as emit:
+        session, record = launch(settings, emit)
+        try:
+            final = run_generations(session, record, emit)
+        except KeyboardInterrupt:
+            print(
+                f"sia: interrupted; `sia --run-id {record.run_id} --resume --runs-dir {settings.runs_dir}` goes on",
+                file=sys.stderr,
+            )
+            raise typer.Exit(130) from None
+        finally:
+            session.run.close()
+    raise typer.Exit(0 if final.best is not None else 1)

@@ -1,0 +1,127 @@
+"""Puts a session together from settings: task, environment, author, jail, run directory."""
+
+import hashlib
+import platform
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import sia
+from sia.author.program import choose_author
+from sia.environment import agent_environment, resolved_packages
+from sia.errors import UsageError
+from sia.events import Emit, Progress
+from sia.evidence.guard import LeakGuard
+from sia.jail.process import ProcessJail
+from sia.settings import RunSettings
+from sia.stages.session import Session
+from sia.store.durable import digest_file, files_under
+from sia.store.progress import fold
+from sia.store.records import RunRecord
+from sia.store.run_directory import RunDirectory, create_run, read_run_record, reopen_run
+from sia.task.catalog import find_bundled
+from sia.task.fetch import prepare_task
+from sia.task.package import TaskPackage
+
+_PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
+
+
+def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
+    """Everything that a run needs, checked before the first generation. Raises SiaError with the remedy."""
+
+    def progress(text: str) -> None:
+        emit(Progress(text=_PASSWORD.sub("", text)))
+
+    if settings.resume:
+        return _resume(settings, progress)
+    author = choose_author(settings.backend)
+    task = prepare_task(_task_folder(settings), progress)
+    python = agent_environment(task.manifest.agent.packages, progress)
+    run = create_run(settings.runs_dir, settings.run_id)
+    jail = ProcessJail()
+    record = RunRecord(
+        run_id=run.path.name.removeprefix("run_"),
+        status="running",
+        task=task.name,
+        task_dir=str(settings.task_dir.resolve()) if settings.task_dir else "",
+        task_digest=task_digest(task),
+        backend=settings.backend,
+        focus=settings.focus,
+        parent=settings.parent,
+        seed=settings.seed,
+        sealed_fraction=settings.sealed_fraction,
+        max_gen=settings.max_gen,
+        versions=_versions(python),
+        jail=jail.name,
+        jail_gaps=jail.gaps,
+    )
+    run.write_record(record)
+    return _session(settings, task, run, python), record
+
+
+def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Session, RunRecord]:
+    """Reopens a run: what it was asked for then stays, but for how long it may go on."""
+    if settings.run_id is None:
+        raise UsageError("--resume needs to know which run", "name it with `--run-id ID`; `sia runs` lists them")
+    run = reopen_run(settings.runs_dir, settings.run_id)
+    try:
+        record = read_run_record(run.path)
+        settings = settings.model_copy(
+            update={
+                "task": record.task if not record.task_dir else None,
+                "task_dir": Path(record.task_dir) if record.task_dir else None,
+                "backend": record.backend,
+                "focus": record.focus,
+                "parent": record.parent,
+                "seed": record.seed,
+                "sealed_fraction": record.sealed_fraction,
+                "max_gen": settings.max_gen if "max_gen" in settings.model_fields_set else record.max_gen,
+            }
+        )
+        choose_author(settings.backend)
+        task = prepare_task(_task_folder(settings), progress)
+        if task_digest(task) != record.task_digest:
+            raise UsageError(
+                f"task {task.name} has changed since run {record.run_id} began",
+                "restore the task's files, or start a new run",
+            )
+        python = agent_environment(task.manifest.agent.packages, progress)
+        return _session(settings, task, run, python), record
+    except BaseException:
+        run.close()
+        raise
+
+
+def _session(settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path) -> Session:
+    return Session(
+        task=task,
+        run=run,
+        settings=settings,
+        author=choose_author(settings.backend),
+        jail=ProcessJail(),
+        guard=LeakGuard(task.private_dir, task.public_dir),
+        python=python,
+        progress=fold(run.ledger.lines),
+    )
+
+
+def _task_folder(settings: RunSettings) -> Path:
+    if settings.task_dir:
+        return settings.task_dir.resolve()
+    if settings.task:
+        return find_bundled(settings.task)
+    raise UsageError("no task is named", "give `--task NAME` (`sia tasks` lists them) or `--task-dir PATH`")
+
+
+def task_digest(task: TaskPackage) -> str:
+    """SHA-256 over the paths and contents of the task's files."""
+    digest = hashlib.sha256()
+    for file in files_under(task.root):
+        if "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(task.root).as_posix()}\0{digest_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _versions(python: Path) -> dict[str, str]:
+    packages = dict(line.split("==", 1) for line in resolved_packages(python) if "==" in line)
+    return {"python": platform.python_version(), "sia": sia.__version__, **packages}
