@@ -15,7 +15,7 @@ class Interval(BaseModel):
     low: float
     high: float
     confidence: float = 0.95
-    method: Literal["wilson", "bootstrap"]
+    method: Literal["wilson", "bootstrap", "normal"]
 
 
 class Item(BaseModel):
@@ -61,3 +61,5 @@ class Verdict(BaseModel):
     looks: int = Field(default=0, description="comparisons made so far in this run, this one included")
     alpha: float | None = Field(default=None, description="level granted to this look")
     test: Literal["mcnemar", "sign-flip", "none"] = "none"
+    pairs: int = Field(default=0, description="items that both generations were scored on")
+    unpaired: int = Field(default=0, description="items that only one of the two was scored on; left out of the test")
