@@ -115,7 +115,9 @@ def _item_problem(results: Results, stated: StatedMetric, mean: float, matches: 
     if matches:
         return None
     if results.judged == "mixed" and stated.direction == "min":
-        return f"{stated.name} is better when lower, a status when higher: give every item a score or every item a status"
+        return (
+            f"{stated.name} is better when lower, a status when higher: give every item a score or every item a status"
+        )
     if results.judged == "score" and stated.direction == "min" and _agrees(stated.value, 1.0 - mean, 1):
         return f"{stated.name} is 1 minus the mean item score: score items as {stated.name}, or give them a status"
     return scale_problem(stated)

@@ -1,96 +1,102 @@
-"""Whether a generation is better than the best: a paired statement, at a level that shrinks with every look."""
+"""Says whether a generation is better than the best one before it, and which of the two is best from now on.
 
-import math
-import random
+Selection needs a choice every time, a claim needs evidence: `is_promoted` follows the better mean even within the noise,
+the word "improved" is granted only by the test.
+
+Items are paired by id. Ids that only one side has are left out and counted in `unpaired`. When the candidate lacks more
+than a tenth of the best one's items nothing is compared: leaving out the hard items would pay.
+"""
+
 from collections.abc import Sequence
+from statistics import fmean
+from typing import Literal
 
-from sia.score.model import Item, Score, Verdict
+from sia.score.measure import Measurement, is_binary
+from sia.score.model import Direction, Item, Score, Verdict
+from sia.score.paired import level_of_look, mcnemar_p, sign_flip_p
 
-LEVEL = 0.05
-PERMUTATIONS = 2000
+MIN_COVERAGE = 0.9
+"""Share of the best one's items that the candidate must have been scored on too."""
+
+
+def judge(
+    candidate: Measurement, best: Measurement | None, look: int, against: int | None = None, seed: int = 0
+) -> Verdict:
+    """The verdict on `candidate`: on the dev items where both have some, else on the stated values; None is first.
+
+    `look` counts the comparisons of the run, this one included; `against` is the number of the best generation.
+    """
+    if best is None:
+        return Verdict(outcome="first", looks=look)
+    if not candidate.dev_items or not best.dev_items:
+        return compare_stated(candidate.dev, best.dev, look, against)
+    if candidate.dev.direction != best.dev.direction:
+        return Verdict(outcome="untested", against=against, looks=look)
+    return compare(candidate.dev_items, best.dev_items, candidate.dev.direction, look, against, seed)
 
 
 def compare(
-    candidate: Score,
-    candidate_items: Sequence[Item],
-    best: Score,
-    best_items: Sequence[Item],
-    against: int,
+    candidate: Sequence[Item],
+    best: Sequence[Item],
+    direction: Direction,
     look: int,
+    against: int | None = None,
+    seed: int = 0,
 ) -> Verdict:
-    """The verdict at the `look`-th comparison of a run, on the items that both have.
+    """A paired test on the common items at the level of this look: McNemar when all scores are 0 or 1, else sign-flip.
 
-    Without common items the values are compared and the outcome is `untested`.
+    `difference` is positive when the candidate is better, whatever the direction. It is None, and nothing is tested,
+    when the candidate lacks too many of the best one's items.
     """
-    sign = 1.0 if candidate.direction == "max" else -1.0
-    earlier = {item.id: item.score for item in best_items}
-    differences = [sign * (item.score - earlier[item.id]) for item in candidate_items if item.id in earlier]
-    if not differences:
-        difference = sign * (candidate.value - best.value)
-        return Verdict(outcome="untested", against=against, difference=difference, looks=look)
-    binary = all(item.score in (0.0, 1.0) for item in (*candidate_items, *best_items))
-    p = mcnemar(differences) if binary else sign_flip(differences)
-    mean = math.fsum(differences) / len(differences)
+    candidate_scores = {item.id: item.score for item in candidate}
+    best_scores = {item.id: item.score for item in best}
+    common = sorted(candidate_scores.keys() & best_scores.keys())
+    unpaired = len(candidate_scores) + len(best_scores) - 2 * len(common)
+    if not common or len(common) < MIN_COVERAGE * len(best_scores):
+        return Verdict(outcome="untested", against=against, looks=look, pairs=len(common), unpaired=unpaired)
+    sign = 1.0 if direction == "max" else -1.0
+    differences = [sign * (candidate_scores[i] - best_scores[i]) for i in common]
+    difference = fmean(differences)
+    binary = is_binary([scores[i] for scores in (candidate_scores, best_scores) for i in common])
+    if binary:
+        p_value = mcnemar_p(gained=differences.count(1.0), lost=differences.count(-1.0))
+    else:
+        p_value = sign_flip_p(differences, seed)
     alpha = level_of_look(look)
-    outcome = "indistinguishable" if p > alpha else "improved" if mean > 0 else "regressed"
-    return Verdict.model_validate(
-        {
-            "outcome": outcome,
-            "against": against,
-            "difference": mean,
-            "p_value": p,
-            "looks": look,
-            "alpha": alpha,
-            "test": "mcnemar" if binary else "sign-flip",
-        }
+    return Verdict(
+        outcome=_outcome(difference, p_value <= alpha),
+        against=against,
+        difference=difference,
+        p_value=p_value,
+        looks=look,
+        alpha=alpha,
+        test="mcnemar" if binary else "sign-flip",
+        pairs=len(common),
+        unpaired=unpaired,
     )
+
+
+def _outcome(difference: float, significant: bool) -> Literal["improved", "indistinguishable", "regressed"]:
+    if not significant or difference == 0:
+        return "indistinguishable"
+    return "improved" if difference > 0 else "regressed"
+
+
+def compare_stated(candidate: Score, best: Score, look: int, against: int | None = None) -> Verdict:
+    """The verdict without items: a difference and no test.
+
+    `difference` is None when the two values are not the same quantity: another metric or direction, or one computed
+    from items and the other stated, perhaps in percent.
+    """
+    same = (candidate.metric, candidate.direction, candidate.source) == (best.metric, best.direction, best.source)
+    sign = 1.0 if candidate.direction == "max" else -1.0
+    difference = sign * (candidate.value - best.value) if same else None
+    return Verdict(outcome="untested", against=against, difference=difference, looks=look)
 
 
 def is_promoted(verdict: Verdict) -> bool:
-    """Whether the generation becomes the best one.
-
-    Selection needs a choice, a claim needs evidence: where the test sees no difference the higher value is taken on
-    with, and called indistinguishable.
-    """
+    """Whether the judged generation becomes the best: the first, an improved one, or one ahead within the noise."""
     if verdict.outcome in ("first", "improved"):
         return True
-    return verdict.outcome in ("indistinguishable", "untested") and (verdict.difference or 0.0) > 0.0
-
-
-def level_of_look(look: int) -> float:
-    """The share of the level that look 1, 2, 3... may use: 6/(pi^2 k^2), which sums to one over all looks."""
-    return LEVEL * 6.0 / (math.pi**2 * look**2)
-
-
-def mcnemar(differences: Sequence[float]) -> float:
-    """Two-sided exact p-value of paired 0/1 items (Q. McNemar, 1947, Psychometrika 12:153; binomial form)."""
-    better = sum(d > 0 for d in differences)
-    n = better + sum(d < 0 for d in differences)
-    if n == 0:
-        return 1.0
-    tail = sum(math.comb(n, k) for k in range(min(better, n - better) + 1))
-    return min(1.0, 2 * tail / 2**n)
-
-
-def sign_flip(differences: Sequence[float], seed: int = 0) -> float:
-    """Two-sided p-value of the sign-flip permutation test (R. A. Fisher, 1935, The Design of Experiments, 21)."""
-    moved = [d for d in differences if d != 0.0]
-    if not moved:
-        return 1.0
-    observed = abs(math.fsum(moved)) * (1 - 1e-12)
-    if len(moved) <= 10:
-        sums = [0.0]
-        for d in moved:
-            sums = [s + sign * d for s in sums for sign in (-1, 1)]
-        return sum(abs(s) >= observed for s in sums) / len(sums)
-    generator = random.Random(seed)
-    hits = sum(
-        abs(sum(d if bit else -d for d, bit in zip(moved, _bits(generator, len(moved)), strict=True))) >= observed
-        for _ in range(PERMUTATIONS)
-    )
-    return (hits + 1) / (PERMUTATIONS + 1)
-
-
-def _bits(generator: random.Random, n: int) -> list[bool]:
-    word = generator.getrandbits(n)
-    return [bool(word >> i & 1) for i in range(n)]
+    ahead = verdict.difference is not None and verdict.difference > 0
+    return verdict.outcome in ("indistinguishable", "untested") and ahead
