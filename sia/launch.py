@@ -34,7 +34,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
 
     if settings.resume:
         return _resume(settings, progress)
-    author = choose_author(settings.backend)
+    choose_author(settings.backend)
     task = prepare_task(_task_folder(settings), progress)
     python = agent_environment(task.manifest.agent.packages, progress)
     run = create_run(settings.runs_dir, settings.run_id)

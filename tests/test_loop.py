@@ -19,7 +19,12 @@ def settings(tmp_path: Path, **more: object) -> RunSettings:
 
 
 def test_best_generation_is_kept_and_built_on(tmp_path: Path) -> None:
-    agents = {1: agent_with_accuracy(40), 2: agent_with_accuracy(90), 3: agent_with_accuracy(10), 4: agent_with_accuracy(95)}
+    agents = {
+        1: agent_with_accuracy(40),
+        2: agent_with_accuracy(90),
+        3: agent_with_accuracy(10),
+        4: agent_with_accuracy(95),
+    }
     final, events = play(make_task(tmp_path / "task", agents), settings(tmp_path, max_gen=4))
     run = tmp_path / "runs" / "run_1"
     records = generations_of(run)
@@ -109,7 +114,9 @@ def test_stops_at_target_score(tmp_path: Path) -> None:
 
 
 def test_stops_without_improvement(tmp_path: Path) -> None:
-    final, _ = play(make_task(tmp_path / "task", {1: agent_with_accuracy(50)}), settings(tmp_path, max_gen=9, patience=2))
+    final, _ = play(
+        make_task(tmp_path / "task", {1: agent_with_accuracy(50)}), settings(tmp_path, max_gen=9, patience=2)
+    )
     assert final.generations == 3
     assert final.stopped_because == "no new best in 2 generations"
 

@@ -104,9 +104,7 @@ def diff(
         except ValueError as error:
             raise StoreError(f"{file} {error}", "this generation has no agent to compare") from None
     lines = list(
-        difflib.unified_diff(
-            texts[0].splitlines(), texts[1].splitlines(), f"gen_{first}", f"gen_{second}", lineterm=""
-        )
+        difflib.unified_diff(texts[0].splitlines(), texts[1].splitlines(), f"gen_{first}", f"gen_{second}", lineterm="")
     )
     if json_output:
         print(

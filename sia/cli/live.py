@@ -126,7 +126,9 @@ class _Screen:
 def _table(title: str, rows: list[GenerationRecord], best: int | None) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("gen", "dev score", "verdict", "lever", "time", "cost"):
-        table.add_column(name, justify="right" if name in ("gen", "time", "cost") else "left", no_wrap=name != "verdict")
+        table.add_column(
+            name, justify="right" if name in ("gen", "time", "cost") else "left", no_wrap=name != "verdict"
+        )
     for record in rows:
         verdict = record.failure or record.verdict.outcome
         table.add_row(
@@ -153,7 +155,9 @@ def sparkline(rows: list[GenerationRecord]) -> str:
 def generation_line(record: GenerationRecord, best: int | None) -> str:
     """One generation in one line."""
     star = " (best)" if record.generation == best else ""
-    score = f"failed: {record.failure}" if record.failure else f"{describe_score(record.score)} {record.verdict.outcome}"
+    score = (
+        f"failed: {record.failure}" if record.failure else f"{describe_score(record.score)} {record.verdict.outcome}"
+    )
     seconds = sum(record.seconds.values())
     return f"gen {record.generation}  {score}{star}  {record.lever}  {seconds:.1f} s  ${record.cost:.2f}"
 
@@ -165,7 +169,9 @@ def summary(record: RunRecord) -> list[str]:
     if record.best_scores is None:
         return [f"run {record.run_id}: none of {record.generations} generations was scored ({record.stopped_because})"]
     best = record.best_scores
-    lines = [f"run {record.run_id}: best is generation {best.generation} of {record.generations} ({record.stopped_because})"]
+    lines = [
+        f"run {record.run_id}: best is generation {best.generation} of {record.generations} ({record.stopped_because})"
+    ]
     lines.append(f"  {best.all.metric}, all items    {describe_score(best.all)}")
     if best.sealed:
         lines.append(f"  dev items (selected on)    {describe_score(best.dev)}")
@@ -174,6 +180,7 @@ def summary(record: RunRecord) -> list[str]:
     if first and verdict and verdict.difference is not None:
         lines.append(
             f"  against generation {first.generation} on sealed items: {verdict.outcome}, "
-            f"difference {verdict.difference:+.4f}" + (f", p = {verdict.p_value:.3g}" if verdict.p_value is not None else "")
+            f"difference {verdict.difference:+.4f}"
+            + (f", p = {verdict.p_value:.3g}" if verdict.p_value is not None else "")
         )
     return lines

@@ -12,7 +12,9 @@ def run(
     task_dir: Annotated[Path | None, typer.Option(help="Folder of a task of your own.")] = None,
     max_gen: Annotated[int | None, typer.Option(help="Number of generations.  [default: 3]")] = None,
     run_id: Annotated[str | None, typer.Option(help="Integer or name.  [default: next free integer]")] = None,
-    backend: Annotated[str | None, typer.Option(help="claude, openhands or offline (no key).  [default: claude]")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="claude, openhands or offline (no key).  [default: claude]")
+    ] = None,
     focus: Annotated[str | None, typer.Option(help="harness, weights or auto.  [default: harness]")] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
     max_time: Annotated[str | None, typer.Option(help="Stop after e.g. 90s, 30m, 2h.")] = None,

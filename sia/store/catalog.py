@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sia.errors import StoreError
-from sia.store.progress import fold
 from sia.store.ledger import read_ledger
+from sia.store.progress import fold
 from sia.store.records import GenerationRecord, RunRecord
 from sia.store.run_directory import GENERATION_FILE, LEDGER_FILE, read_run_record
 

@@ -51,7 +51,9 @@ def read_ledger(path: Path) -> tuple[list[LedgerLine], int, str]:
         try:
             line = LedgerLine.model_validate_json(raw)
         except ValidationError:
-            raise StoreError(f"{path}: line {number} is damaged", "the run cannot be trusted; start a new one") from None
+            raise StoreError(
+                f"{path}: line {number} is damaged", "the run cannot be trusted; start a new one"
+            ) from None
         if line.previous != previous:
             raise StoreError(f"{path}: line {number} does not follow line {number - 1}", "the ledger was changed")
         lines.append(line)

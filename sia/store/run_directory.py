@@ -53,7 +53,9 @@ def read_run_record(path: Path) -> RunRecord:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise StoreError(f"{file}: {field}: {first['msg']}", "the file was damaged or written by another version") from None
+        raise StoreError(
+            f"{file}: {field}: {first['msg']}", "the file was damaged or written by another version"
+        ) from None
 
 
 class RunDirectory:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from sia.errors import HostError, StoreError, UsageError
+from sia.score.model import Verdict
 from sia.store.ledger import Ledger, read_ledger
 from sia.store.records import Authored, Decided
-from sia.score.model import Verdict
 from sia.store.run_directory import create_run, next_run_id, reopen_run, run_path
 
 AUTHORED = Authored(author="a", parent=None, seconds=1.0)
