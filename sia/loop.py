@@ -125,7 +125,9 @@ def _write(session: Session, record: RunRecord, status: str, reason: str | None 
         if best != first:
             a, b = measured_again(session, best), measured_again(session, first)
             if a.sealed and b.sealed:
-                update["sealed_verdict"] = compare(a.sealed, a.sealed_items, b.sealed, b.sealed_items, first, 1)
+                update["sealed_verdict"] = compare(
+                    a.sealed_items, b.sealed_items, a.sealed.direction, 1, first, session.settings.seed
+                )
     record = RunRecord.model_validate(record.model_dump() | update)
     session.run.write_record(record)
     return record

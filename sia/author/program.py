@@ -46,6 +46,7 @@ def choose_author(name: str, environment: Mapping[str, str] = os.environ) -> Aut
         )
     if author.module is None:
         raise UsageError(
-            f"the {name} backend is not part of this version", "`--backend offline` works on tabular tasks, without a key"
+            f"the {name} backend is not part of this version",
+            "`--backend offline` works on tabular tasks, without a key",
         )
     return author

@@ -2,7 +2,7 @@
 
 from sia.evidence.context import render_context
 from sia.score.model import Verdict
-from sia.score.verdict import compare, is_promoted
+from sia.score.verdict import is_promoted, judge
 from sia.stages.measured import measured_again
 from sia.stages.session import Session
 from sia.store.durable import point_link, write_whole
@@ -30,10 +30,12 @@ def reach_verdict(session: Session) -> Verdict:
     progress = session.progress
     if progress.open.failure:
         return Verdict(outcome="failed", looks=progress.looks)
+    candidate = measured_again(session, progress.open.number)
     if progress.best is None:
-        return Verdict(outcome="first", looks=progress.looks)
-    candidate, best = measured_again(session, progress.open.number), measured_again(session, progress.best)
-    return compare(candidate.dev, candidate.dev_items, best.dev, best.dev_items, progress.best, progress.looks + 1)
+        return judge(candidate, None, progress.looks)
+    return judge(
+        candidate, measured_again(session, progress.best), progress.looks + 1, progress.best, session.settings.seed
+    )
 
 
 def refresh_views(session: Session) -> None:
