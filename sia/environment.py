@@ -1,0 +1,144 @@
+"""Environments of target agents: built once with uv, addressed by what they hold, shared by all runs."""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from sia.errors import HostError
+
+READY = ".ready"
+RESOLVED = "resolved.txt"
+MAX_REQUIREMENTS = 100
+_PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
+
+
+def cache_dir() -> Path:
+    """Where SIA keeps data and environments between runs."""
+    if own := os.environ.get("SIA_CACHE_DIR"):
+        return Path(own).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "sia"
+
+
+def agent_environment(packages: Sequence[str], on_progress: Callable[[str], None]) -> Path:
+    """The interpreter of the environment that holds `packages`; built when it is not there yet.
+
+    Raises HostError when it cannot be built.
+    """
+    wanted = sorted({str(Requirement(p)) for p in packages})
+    key = json.dumps([platform.python_version(), sys.platform, platform.machine(), wanted])
+    folder = cache_dir() / "environments" / hashlib.sha256(key.encode()).hexdigest()[:24]
+    python = folder / "bin" / "python"
+    if (folder / READY).exists():
+        return python
+    try:
+        with _lock(folder):
+            if not (folder / READY).exists():
+                on_progress(f"building the agents' environment: {', '.join(wanted) or 'no packages'}")
+                _build(folder, python, wanted, on_progress)
+    except OSError as error:
+        raise HostError(f"cannot write {folder}: {error.strerror}", "free some space, or set SIA_CACHE_DIR") from None
+    return python
+
+
+def resolved_packages(python: Path) -> tuple[str, ...]:
+    """What the environment of `python` holds, as `name==version`."""
+    file = python.parent.parent / RESOLVED
+    return tuple(file.read_text(encoding="utf-8").split("\n")) if file.is_file() else ()
+
+
+def requirements_of(text: str, file: Path) -> tuple[str, ...]:
+    """The requirements in a `requirements.txt` that an agent's author left.
+
+    Raises ValueError for anything but names with versions: options, URLs and paths could reach beyond the index.
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        plain = line.split("#", 1)[0].strip()
+        if not plain:
+            continue
+        try:
+            requirement = Requirement(plain)
+        except InvalidRequirement:
+            raise ValueError(f"{file.name} line {number} is not a package with a version") from None
+        if requirement.url:
+            raise ValueError(f"{file.name} line {number} names a URL; packages come from the index only")
+        found.append(str(requirement))
+    if len(found) > MAX_REQUIREMENTS:
+        raise ValueError(f"{file.name} names more than {MAX_REQUIREMENTS} packages")
+    return tuple(found)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(folder: Path, python: Path, wanted: Sequence[str], on_progress: Callable[[str], None]) -> None:
+    from uv import find_uv_bin
+
+    uv, environment = find_uv_bin(), {**_index_of_pip(), **os.environ}
+    shutil.rmtree(folder, ignore_errors=True)
+    # uv would take the surrounding environment for its target.
+    environment.pop("VIRTUAL_ENV", None)
+    _run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], environment, on_progress)
+    if wanted:
+        install = [uv, "pip", "install", "--python", str(python), "--compile-bytecode", *wanted]
+        _run(install, environment, on_progress)
+    frozen = subprocess.run(
+        [uv, "pip", "freeze", "--python", str(python)], env=environment, capture_output=True, text=True, check=False
+    )
+    (folder / RESOLVED).write_text(frozen.stdout.strip(), encoding="utf-8")
+    (folder / READY).touch()
+
+
+def _run(argv: list[str], environment: dict[str, str], on_progress: Callable[[str], None]) -> None:
+    last = ""
+    with subprocess.Popen(
+        argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip():
+                last = line.strip()
+                on_progress(last)
+    if process.returncode:
+        raise HostError(
+            f"the agents' environment could not be built: {last[:300]}",
+            "check the network, the index that pip or uv is set to, and the packages in task.toml",
+        )
+
+
+def _index_of_pip() -> dict[str, str]:
+    """The user's pip index in uv's words, unless uv has settings of its own."""
+    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "uv" / "uv.toml"
+    if own.exists() or any(name in os.environ for name in (*_PIP_TO_UV.values(), "UV_INDEX_URL")):
+        return {}
+    listing = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
+    found: dict[str, str] = {}
+    for line in listing.splitlines():
+        name, _, value = line.partition("=")
+        variable = _PIP_TO_UV.get(name.rpartition(".")[2])
+        places = [p for p in value.strip("'\"").replace("\\n", " ").split() if _reachable(p)]
+        if variable and places:
+            found[variable] = " ".join(places)
+    return found
+
+
+def _reachable(place: str) -> bool:
+    path = place.removeprefix("file://")
+    return path.startswith(("http://", "https://")) or Path(path).exists()
