@@ -114,7 +114,7 @@ def _describe(value: Any) -> str:  # noqa: ANN401 (whatever JSON may hold)
         case int() | float():
             return f"{float(value):.6g}"
         case str():
-            return f"the text {ascii(value[:40])}{'...' if len(value) > 40 else ''}"
+            return f"the text {value[:40]!a}{'...' if len(value) > 40 else ''}"
         case list():
             return f"a list of {len(value)}"
         case _:
@@ -136,7 +136,7 @@ def _read_items(value: Any) -> tuple[tuple[Item, ...], Judged]:  # noqa: ANN401 
             raise _Malformed(f"items[{index}] is {_describe(entry)}, not an object")
         item_id = _read_id(entry.get("id"), index)
         if item_id in seen:
-            raise _Malformed(f"items[{index}].id {ascii(item_id[:80])} occurs twice")
+            raise _Malformed(f"items[{index}].id {item_id[:80]!a} occurs twice")
         seen.add(item_id)
         score = _read_score(entry, index)
         with_score += entry.get("score") is not None

@@ -3,9 +3,9 @@
 import shutil
 
 from sia.jail.protocol import Command, Limits, Mount, OnLine
+from sia.score.measure import Measurement
 from sia.score.model import ScoreFailure
 from sia.score.results import MAX_BYTES
-from sia.score.measure import Measurement
 from sia.stages.measured import measure_results
 from sia.stages.session import Session, program_environment, raise_if_disk_full
 from sia.stages.target import RESERVED

@@ -36,7 +36,9 @@ def prepare_task(folder: Path, on_progress: OnProgress) -> TaskPackage:
                 if not place.is_dir():
                     _materialise(folder, manifest, place, on_progress)
         except OSError as error:
-            raise HostError(f"cannot write {place}: {error.strerror}", "free some space, or set SIA_CACHE_DIR") from None
+            raise HostError(
+                f"cannot write {place}: {error.strerror}", "free some space, or set SIA_CACHE_DIR"
+            ) from None
     return load_task(place)
 
 

@@ -1,0 +1,76 @@
+"""`sia tasks`: the tasks and their data."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+tasks_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+Name = Annotated[str | None, typer.Argument(help="Bundled task.")]
+TaskDir = Annotated[Path | None, typer.Option(help="Folder of a task of your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+@tasks_app.callback()
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_tasks()
+
+
+@tasks_app.command("list")
+def list_tasks(json_output: Json = False) -> None:
+    """Lists the bundled tasks."""
+    from sia.task.catalog import bundled_names, find_bundled
+    from sia.task.manifest import read_manifest
+
+    manifests = {name: read_manifest(find_bundled(name)) for name in bundled_names()}
+    if json_output:
+        print(json.dumps({name: manifest.task.model_dump() for name, manifest in manifests.items()}))
+        return
+    for name, manifest in manifests.items():
+        print(f"{name}  {manifest.task.kind}  {manifest.task.title}")
+
+
+@tasks_app.command("show")
+def show_task(name: Name = None, task_dir: TaskDir = None, json_output: Json = False) -> None:
+    """Shows manifest and description of a task."""
+    from sia.task.manifest import read_manifest
+
+    folder = _folder(name, task_dir)
+    manifest = read_manifest(folder)
+    if json_output:
+        print(manifest.model_dump_json())
+        return
+    print(f"{folder.name}: {manifest.task.title}\nsource: {manifest.task.source}\nlicense: {manifest.task.license}\n")
+    print((folder / "data" / "public" / "task.md").read_text(encoding="utf-8", errors="replace"))
+
+
+@tasks_app.command("fetch")
+def fetch_task(name: Annotated[str, typer.Argument(help="Bundled task.")]) -> None:
+    """Fetches the data of a bundled task into the cache."""
+    from sia.task.catalog import find_bundled
+    from sia.task.fetch import prepare_task
+
+    task = prepare_task(find_bundled(name), print)
+    print(f"{name} is ready in {task.root}")
+
+
+@tasks_app.command("check")
+def check_task(name: Name = None, task_dir: TaskDir = None) -> None:
+    """Checks that a task is complete, and warns of what agents could misuse."""
+    from sia.task.fetch import prepare_task
+
+    task = prepare_task(_folder(name, task_dir), print)
+    if task.evaluator.parent == task.public_dir:
+        print(f"warning: {task.evaluator} lies in the public folder: agents can read the grader")
+    print(f"{task.name}: complete")
+
+
+def _folder(name: str | None, task_dir: Path | None) -> Path:
+    from sia.errors import UsageError
+    from sia.task.catalog import find_bundled
+
+    if (name is None) == (task_dir is None):
+        raise UsageError("name one task", "give NAME or `--task-dir PATH`")
+    return find_bundled(name) if name else (task_dir or Path()).absolute()
