@@ -37,26 +37,27 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     choose_author(settings.backend)
     task = prepare_task(_task_folder(settings), progress)
     python = agent_environment(task.manifest.agent.packages, progress)
-    run = create_run(settings.runs_dir, settings.run_id)
-    jail = ProcessJail()
-    record = RunRecord(
-        run_id=run.path.name.removeprefix("run_"),
-        status="running",
-        task=task.name,
-        task_dir=str(settings.task_dir.resolve()) if settings.task_dir else "",
-        task_digest=task_digest(task),
-        backend=settings.backend,
-        focus=settings.focus,
-        parent=settings.parent,
-        seed=settings.seed,
-        sealed_fraction=settings.sealed_fraction,
-        max_gen=settings.max_gen,
-        versions=_versions(python),
-        jail=jail.name,
-        jail_gaps=jail.gaps,
-    )
-    run.write_record(record)
-    return _session(settings, task, run, python), record
+
+    def describe(run_id: str) -> RunRecord:
+        return RunRecord(
+            run_id=run_id,
+            status="running",
+            task=task.name,
+            task_dir=str(settings.task_dir.resolve()) if settings.task_dir else "",
+            task_digest=task_digest(task),
+            backend=settings.backend,
+            focus=settings.focus,
+            parent=settings.parent,
+            seed=settings.seed,
+            sealed_fraction=settings.sealed_fraction,
+            max_gen=settings.max_gen,
+            versions=_versions(python),
+            jail=ProcessJail.name,
+            jail_gaps=ProcessJail.gaps,
+        )
+
+    run = create_run(settings.runs_dir, settings.run_id, describe)
+    return _session(settings, task, run, python), read_run_record(run.path)
 
 
 def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Session, RunRecord]:

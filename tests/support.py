@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sia.author.program import AuthorProgram
@@ -16,7 +16,7 @@ from sia.stages.session import Session
 from sia.store.progress import fold
 from sia.store.records import RunRecord
 from sia.store.run_directory import create_run, read_run_record, reopen_run
-from sia.task.package import load_task
+from sia.task.package import TaskPackage, load_task
 
 SCRIPTED = AuthorProgram("scripted", "tests.scripted_author")
 
@@ -65,31 +65,34 @@ def make_task(root: Path, agents: Mapping[int, str | bytes], evaluator: str = EV
     return root
 
 
+def describe_run(settings: RunSettings, task: TaskPackage | None = None) -> Callable[[str], RunRecord]:
+    """What `run.json` says of a run with the scripted author, for each id that it may get."""
+    return lambda run_id: RunRecord(
+        run_id=run_id,
+        status="running",
+        task=task.name if task else "none",
+        task_dir=str(task.root) if task else "",
+        task_digest=task_digest(task) if task else "",
+        backend="scripted",
+        focus=settings.focus,
+        parent=settings.parent,
+        seed=settings.seed,
+        sealed_fraction=settings.sealed_fraction,
+        max_gen=settings.max_gen,
+        versions={},
+        jail="none",
+        jail_gaps=(),
+    )
+
+
 def make_session(task_root: Path, settings: RunSettings) -> tuple[Session, RunRecord]:
     """A session with the scripted author, the plain jail and this interpreter; reopens with `resume`."""
     task = load_task(task_root)
     if settings.resume:
         assert settings.run_id
         run = reopen_run(settings.runs_dir, settings.run_id)
-        record = read_run_record(run.path)
     else:
-        run = create_run(settings.runs_dir, settings.run_id)
-        record = RunRecord(
-            run_id=run.path.name.removeprefix("run_"),
-            status="running",
-            task=task.name,
-            task_dir=str(task_root),
-            task_digest=task_digest(task),
-            backend="scripted",
-            focus=settings.focus,
-            parent=settings.parent,
-            seed=settings.seed,
-            sealed_fraction=settings.sealed_fraction,
-            max_gen=settings.max_gen,
-            versions={},
-            jail="none",
-            jail_gaps=(),
-        )
+        run = create_run(settings.runs_dir, settings.run_id, describe_run(settings, task))
     session = Session(
         task=task,
         run=run,
@@ -100,7 +103,7 @@ def make_session(task_root: Path, settings: RunSettings) -> tuple[Session, RunRe
         python=Path(sys.executable),
         progress=fold(run.ledger.lines),
     )
-    return session, record
+    return session, read_run_record(run.path)
 
 
 def play(task_root: Path, settings: RunSettings) -> tuple[RunRecord, list[Event]]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,7 @@ def show(
     run: Annotated[str, typer.Argument(help="Run id.")],
     generation: Annotated[int | None, typer.Argument(help="Generation.")] = None,
     runs_dir: RunsDir = Path("runs"),
+    svg: Annotated[Path | None, typer.Option(help="Draw the run into this SVG file instead.")] = None,
     json_output: Json = False,
 ) -> None:
     """Shows a run, or one of its generations."""
@@ -62,6 +64,12 @@ def show(
             print(f"  {file}")
         return
     all_of_them = generations_of(path)
+    if svg is not None:
+        from sia.cli.figure import draw_run
+
+        draw_run(record, all_of_them, svg)
+        print(f"drew run {record.run_id} in {svg}")
+        return
     if json_output:
         print(
             json.dumps(
@@ -119,7 +127,7 @@ def diff(
         typer.secho(line, fg=colour.get(line[:1]))
 
 
-def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     if not rows:
         return
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]

@@ -57,14 +57,26 @@ def fetch_task(name: Annotated[str, typer.Argument(help="Bundled task.")]) -> No
 
 
 @tasks_app.command("check")
-def check_task(name: Name = None, task_dir: TaskDir = None) -> None:
-    """Checks that a task is complete, and warns of what agents could misuse."""
+def check(name: Name = None, task_dir: TaskDir = None, json_output: Json = False) -> None:
+    """Looks for what would spoil a run: missing parts, answers within an agent's reach. Exit code 1 on errors."""
+    from dataclasses import asdict
+
+    from sia.task.check import check_task
     from sia.task.fetch import prepare_task
 
-    task = prepare_task(_folder(name, task_dir), print)
-    if task.evaluator.parent == task.public_dir:
-        print(f"warning: {task.evaluator} lies in the public folder: agents can read the grader")
-    print(f"{task.name}: complete")
+    progress = (lambda text: typer.echo(text, err=True)) if json_output else print
+    task = prepare_task(_folder(name, task_dir), progress)
+    findings = check_task(task)
+    failed = any(finding.level == "error" for finding in findings)
+    if json_output:
+        print(json.dumps([asdict(finding) for finding in findings]))
+        raise typer.Exit(1 if failed else 0)
+    colours = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "error": typer.colors.RED}
+    for finding in findings:
+        typer.secho(f"{finding.level:8}", fg=colours[finding.level], nl=False)
+        print(f"{finding.subject}: {finding.told}" + (f"; {finding.remedy}" if finding.remedy else ""))
+    print(f"{task.name}: {'not fit for a run' if failed else 'fit for a run'}")
+    raise typer.Exit(1 if failed else 0)
 
 
 def _folder(name: str | None, task_dir: Path | None) -> Path:

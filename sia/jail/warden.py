@@ -1,8 +1,8 @@
 """Starts one command and leaves none of its processes behind, not even when the caller is killed.
 
-Run as a program, `python -I -S warden.py CONTROL STATUS ARGV...`, with the numbers of two inherited pipe ends. An end of
-file on CONTROL means: stop everything. One JSON line goes to STATUS at the end. Standard library only: it has to start
-in milliseconds.
+Run as a program, `python -I -S warden.py CONTROL STATUS ARGV...`, with the numbers of two inherited pipe ends. An end
+of file on CONTROL means: stop everything. One JSON line goes to STATUS at the end. Standard library only: it has to
+start in milliseconds.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -46,16 +47,12 @@ def kill_all(group: int) -> int:
     """Kills the command's group and every descendant until none is left; returns how many were found first."""
     first = len(descendants(os.getpid()))
     for _ in range(200):
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         living = descendants(os.getpid())
         for process in living:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         reap()
         if not living:
             break
@@ -65,11 +62,9 @@ def kill_all(group: int) -> int:
 
 def reap() -> None:
     """Collects the dead children."""
-    try:
+    with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    except ChildProcessError:
-        pass
 
 
 def main() -> None:

@@ -47,10 +47,7 @@ def score_items(items: Sequence[Item], metric: str, direction: Direction, seed: 
     values = [item.score for item in items]
     if not values:
         raise ValueError("no items to score")
-    if is_binary(values):
-        interval = wilson_interval(int(sum(values)), len(values))
-    else:
-        interval = mean_interval(values, seed)
+    interval = wilson_interval(int(sum(values)), len(values)) if is_binary(values) else mean_interval(values, seed)
     value = fmean(values)
     return Score(metric=metric, value=value, direction=direction, n=len(values), interval=interval, source="items")
 

@@ -1,7 +1,7 @@
 """Says whether a generation is better than the best one before it, and which of the two is best from now on.
 
-Selection needs a choice every time, a claim needs evidence: `is_promoted` follows the better mean even within the noise,
-the word "improved" is granted only by the test.
+Selection needs a choice every time, a claim needs evidence: `is_promoted` follows the better mean even within the
+noise, the word "improved" is granted only by the test.
 
 Items are paired by id. Ids that only one side has are left out and counted in `unpaired`. When the candidate lacks more
 than a tenth of the best one's items nothing is compared: leaving out the hard items would pay.

@@ -1,7 +1,5 @@
 """The score stage: the evaluator measures a clean copy of the outputs against the private data."""
 
-import shutil
-
 from sia.jail.protocol import Command, Limits, Mount, OnLine
 from sia.score.measure import Measurement
 from sia.score.model import ScoreFailure
@@ -12,8 +10,6 @@ from sia.stages.target import RESERVED
 from sia.store.outputs import copy_outputs
 from sia.store.records import Scored
 from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
-
-EVALUATOR_SECONDS = 1800.0
 
 
 def score_stage(session: Session, on_line: OnLine) -> None:
@@ -30,7 +26,7 @@ def score_stage(session: Session, on_line: OnLine) -> None:
                 argv=(str(session.python), str(session.task.evaluator), "--gen-dir", str(copy)),
                 cwd=copy,
                 log=log,
-                limits=Limits(seconds=EVALUATOR_SECONDS),
+                limits=Limits(seconds=session.task.manifest.limits.evaluation_seconds),
                 mounts=(Mount(session.task.root), Mount(copy, writable=True)),
                 environment=program_environment(copy, session.python),
             ),
@@ -50,7 +46,7 @@ def score_stage(session: Session, on_line: OnLine) -> None:
         files = [log]
         results = copy / RESULTS_FILE
         if results.is_file() and not results.is_symlink() and results.stat().st_size <= MAX_BYTES:
-            files.append(shutil.move(results, staging / RESULTS_FILE))
+            files.append(results.replace(staging / RESULTS_FILE))
         record = _record(measured, outcome.seconds)
         session.run.commit(number, record, files)
         session.progress.add(record)

@@ -1,10 +1,12 @@
 """A run directory: created or reopened, locked, and filled stage by stage."""
 
+import errno
 import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -128,28 +130,44 @@ class RunDirectory:
         os.close(self._lock)
 
 
-def create_run(runs_dir: Path, run_id: str | None) -> RunDirectory:
-    """Makes a new run directory and locks it.
+def create_run(runs_dir: Path, run_id: str | None, describe: Callable[[str], RunRecord]) -> RunDirectory:
+    """Makes a new run directory that holds the `run.json` that `describe` gives for its id, and locks it.
 
+    It appears whole: a run that was killed at any moment has its `run.json`, so that it can go on.
     Raises StoreError when the id is taken, HostError when the folder cannot be written.
     """
-    for _ in range(1000):
-        path = run_path(runs_dir, run_id or next_run_id(runs_dir))
-        try:
-            path.mkdir(parents=True)
-            break
-        except FileExistsError:
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for _ in range(1000):
+            path = run_path(runs_dir, run_id or next_run_id(runs_dir))
+            if _appear(path, describe(path.name.removeprefix("run_"))):
+                return _own(path)
             if run_id:
                 raise StoreError(
                     f"run {run_id} exists in {runs_dir}", "go on with `--resume`, or take another `--run-id`"
-                ) from None
+                )
+    except OSError as error:
+        raise HostError(
+            f"cannot create a run in {runs_dir}: {error.strerror}",
+            "make the folder writable, free some space or choose another with --runs-dir",
+        ) from None
+    raise HostError(f"no free run id found in {runs_dir}", "name one with --run-id")
+
+
+def _appear(path: Path, record: RunRecord) -> bool:
+    """Creates the run directory with its record in one step; False when there is one already."""
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as draft:
+        new = Path(draft) / path.name
+        new.mkdir()
+        write_whole(new / RUN_FILE, record.model_dump_json(indent=2).encode() + b"\n")
+        try:
+            new.rename(path)
         except OSError as error:
-            raise HostError(
-                f"cannot create {path}: {error.strerror}", "make the folder writable or choose another with --runs-dir"
-            ) from None
-    else:
-        raise HostError(f"no free run id found in {runs_dir}", "name one with --run-id")
-    return _own(path)
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            return False
+    sync_folder(path.parent)
+    return True
 
 
 def reopen_run(runs_dir: Path, run_id: str) -> RunDirectory:

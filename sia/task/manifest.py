@@ -53,9 +53,10 @@ class MetricTable(_Table):
 
 
 class LimitsTable(_Table):
-    """[limits]: of one run of the target agent; seconds, bytes, US dollars."""
+    """[limits]: of one run of the target agent, and of the evaluator; seconds, bytes, US dollars."""
 
     seconds: float = Field(default=600.0, gt=0)
+    evaluation_seconds: float = Field(default=1800.0, gt=0)
     memory: Size | None = None
     processes: int | None = Field(default=None, gt=0)
     disk: Size | None = None

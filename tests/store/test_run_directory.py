@@ -7,11 +7,14 @@ import pytest
 
 from sia.errors import HostError, StoreError, UsageError
 from sia.score.model import Verdict
+from sia.settings import RunSettings
 from sia.store.ledger import Ledger, read_ledger
 from sia.store.records import Authored, Decided
 from sia.store.run_directory import create_run, next_run_id, reopen_run, run_path
+from tests.support import describe_run
 
 AUTHORED = Authored(author="a", parent=None, seconds=1.0)
+DESCRIBE = describe_run(RunSettings())
 DECIDED = Decided(verdict=Verdict(outcome="failed"), best=None)
 
 
@@ -23,13 +26,13 @@ def test_next_id_is_above_all_that_are_taken(tmp_path: Path) -> None:
 
 
 def test_taken_id_offers_both_ways_out(tmp_path: Path) -> None:
-    create_run(tmp_path, "7").close()
+    create_run(tmp_path, "7", DESCRIBE).close()
     with pytest.raises(StoreError, match=r"--resume.*--run-id"):
-        create_run(tmp_path, "7")
+        create_run(tmp_path, "7", DESCRIBE)
 
 
 def test_two_processes_cannot_own_one_run(tmp_path: Path) -> None:
-    run = create_run(tmp_path, "7")
+    run = create_run(tmp_path, "7", DESCRIBE)
     with pytest.raises(StoreError, match="in use"):
         reopen_run(tmp_path, "7")
     run.close()
@@ -45,11 +48,11 @@ def test_id_must_be_a_plain_name(tmp_path: Path, bad: str) -> None:
 def test_unwritable_runs_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HostError, match="--runs-dir"):
-        create_run(tmp_path / "file", None)
+        create_run(tmp_path / "file", None, DESCRIBE)
 
 
 def test_unrecorded_files_are_discarded_and_recorded_ones_kept(tmp_path: Path) -> None:
-    run = create_run(tmp_path, "1")
+    run = create_run(tmp_path, "1", DESCRIBE)
     with run.staging(1, "author") as staging:
         (staging / "target_agent.py").write_text("pass")
         run.commit(1, AUTHORED, [staging / "target_agent.py"])
