@@ -181,6 +181,8 @@ def reopen_run(runs_dir: Path, run_id: str) -> RunDirectory:
 
 
 def _own(path: Path) -> RunDirectory:
+    # Programs get paths in it, and work in other folders.
+    path = path.absolute()
     try:
         lock = os.open(path / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     except OSError as error:
