@@ -12,7 +12,8 @@ from sia.environment import agent_environment, resolved_packages
 from sia.errors import UsageError
 from sia.events import Emit, Progress
 from sia.evidence.guard import LeakGuard
-from sia.jail.process import ProcessJail
+from sia.jail.choose import choose_jail
+from sia.jail.protocol import Jail
 from sia.settings import RunSettings
 from sia.stages.session import Session
 from sia.store.durable import digest_file, files_under
@@ -35,6 +36,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     if settings.resume:
         return _resume(settings, progress)
     choose_author(settings.backend)
+    jail = choose_jail(settings.sandbox)
     task = prepare_task(_task_folder(settings), progress)
     python = agent_environment(task.manifest.agent.packages, progress)
 
@@ -52,12 +54,12 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             sealed_fraction=settings.sealed_fraction,
             max_gen=settings.max_gen,
             versions=_versions(python),
-            jail=ProcessJail.name,
-            jail_gaps=ProcessJail.gaps,
+            jail=jail.name,
+            jail_gaps=jail.gaps,
         )
 
     run = create_run(settings.runs_dir, settings.run_id, describe)
-    return _session(settings, task, run, python), read_run_record(run.path)
+    return _session(settings, task, run, python, jail), read_run_record(run.path)
 
 
 def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Session, RunRecord]:
@@ -87,19 +89,19 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
                 "restore the task's files, or start a new run",
             )
         python = agent_environment(task.manifest.agent.packages, progress)
-        return _session(settings, task, run, python), record
+        return _session(settings, task, run, python, choose_jail(settings.sandbox)), record
     except BaseException:
         run.close()
         raise
 
 
-def _session(settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path) -> Session:
+def _session(settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path, jail: Jail) -> Session:
     return Session(
         task=task,
         run=run,
         settings=settings,
         author=choose_author(settings.backend),
-        jail=ProcessJail(),
+        jail=jail,
         guard=LeakGuard(task.private_dir, task.public_dir),
         python=python,
         progress=fold(run.ledger.lines),

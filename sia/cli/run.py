@@ -24,7 +24,9 @@ def run(
     sealed_fraction: Annotated[
         float | None, typer.Option(help="Share of items kept back until the end.  [default: 0.3]")
     ] = None,
-    sandbox: Annotated[str | None, typer.Option(help="auto or none.  [default: auto]")] = None,
+    sandbox: Annotated[
+        str | None, typer.Option(help="auto, bubblewrap, namespaces, landlock or none.  [default: auto]")
+    ] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the run directories.  [default: runs]")] = None,
     resume: Annotated[bool | None, typer.Option("--resume", help="Go on with the run --run-id.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object an event, on stdout.")] = False,

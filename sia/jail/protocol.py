@@ -27,8 +27,13 @@ class Limits:
     output_bytes: int = 16 * 1024 * 1024
     """Bytes of its stdout and stderr that the log keeps: the head and the tail, the middle is left out."""
     memory_bytes: int | None = None
+    """Of the whole process tree, shared pages counted once."""
     processes: int | None = None
+    """Living at one time."""
     disk_bytes: int | None = None
+    """Under all writable mounts together, and of any one file."""
+    cpu_seconds: float | None = None
+    """Of the living processes of the tree together."""
 
 
 @dataclass(frozen=True)

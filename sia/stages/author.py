@@ -10,7 +10,7 @@ from sia.evidence.context import render_context
 from sia.evidence.latest import render_evidence
 from sia.jail.protocol import Command, Limits, Mount, OnLine
 from sia.stages.measured import measured_again
-from sia.stages.session import Session, own_environment, raise_if_disk_full
+from sia.stages.session import Session, own_environment, own_mounts, raise_if_disk_full
 from sia.store.outputs import read_text
 from sia.store.records import Authored, GenerationRecord
 from sia.store.run_directory import AUTHOR_LOG
@@ -42,7 +42,12 @@ def author_stage(session: Session, on_line: OnLine) -> None:
                 cwd=workspace,
                 log=log,
                 limits=Limits(seconds=session.author.seconds),
-                mounts=(Mount(workspace, writable=True), Mount(session.task.public_dir)),
+                mounts=(
+                    Mount(workspace, writable=True),
+                    Mount(session.task.public_dir),
+                    *((Mount(session.task.reference_dir),) if session.task.reference_dir else ()),
+                    *own_mounts(),
+                ),
                 environment=own_environment(workspace),
             ),
             on_line,

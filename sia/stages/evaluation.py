@@ -5,7 +5,7 @@ from sia.score.measure import Measurement
 from sia.score.model import ScoreFailure
 from sia.score.results import MAX_BYTES
 from sia.stages.measured import measure_results
-from sia.stages.session import Session, program_environment, raise_if_disk_full
+from sia.stages.session import Session, program_environment, python_mounts, raise_if_disk_full
 from sia.stages.target import RESERVED
 from sia.store.outputs import copy_outputs
 from sia.store.records import Scored
@@ -27,7 +27,7 @@ def score_stage(session: Session, on_line: OnLine) -> None:
                 cwd=copy,
                 log=log,
                 limits=Limits(seconds=session.task.manifest.limits.evaluation_seconds),
-                mounts=(Mount(session.task.root), Mount(copy, writable=True)),
+                mounts=(Mount(session.task.root), Mount(copy, writable=True), *python_mounts(session.python)),
                 environment=program_environment(copy, session.python),
             ),
             on_line,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sia.author.program import AuthorProgram
 from sia.evidence.guard import LeakGuard
-from sia.jail.protocol import Jail
+from sia.jail.protocol import Jail, Mount
 from sia.settings import RunSettings
 from sia.store.progress import RunProgress
 from sia.store.run_directory import RunDirectory
@@ -45,6 +45,20 @@ def program_environment(home: Path, python: Path) -> dict[str, str]:
         # Reproducible sums: more threads than cores also slow small models down.
         "OMP_NUM_THREADS": str(min(2, os.cpu_count() or 1)),
     }
+
+
+def python_mounts(python: Path) -> tuple[Mount, ...]:
+    """What a program run by `python` has to see: its environment."""
+    return (Mount(python.parent.parent),)
+
+
+def own_mounts() -> tuple[Mount, ...]:
+    """What a program of this package has to see: the environment of this process, and the package without its tasks."""
+    import sia
+
+    package = Path(sia.__file__).parent
+    parts = sorted(p for p in package.iterdir() if p.name not in ("tasks", "__pycache__"))
+    return (Mount(Path(sys.prefix)), *(Mount(p) for p in parts))
 
 
 def own_environment(home: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from sia.environment import agent_environment, requirements_of
 from sia.errors import HostError
 from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
 from sia.stages.author import FEEDBACK_PROMPT, HANDED_ON, META_PROMPT
-from sia.stages.session import Session, program_environment, raise_if_disk_full
+from sia.stages.session import Session, program_environment, python_mounts, raise_if_disk_full
 from sia.store.outputs import collect_outputs, read_text
 from sia.store.records import Ran
 from sia.store.run_directory import AGENT_LOG, AUTHOR_LOG, EVALUATION_LOG, GENERATION_FILE, RESULTS_FILE
@@ -64,7 +64,7 @@ def _command(session: Session, number: int, python: Path, work: Path, log: Path)
             processes=limits.processes,
             disk_bytes=limits.disk,
         ),
-        mounts=(Mount(agent), Mount(public), Mount(work, writable=True)),
+        mounts=(Mount(agent), Mount(public), Mount(work, writable=True), *python_mounts(python)),
         environment=program_environment(work, python),
     )
 

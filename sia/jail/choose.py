@@ -1,0 +1,30 @@
+"""The backends by name, and which one a run gets: the first that holds when it is tried. Fails closed."""
+
+from collections.abc import Mapping
+
+from sia.errors import HostError
+from sia.jail.bubblewrap import BubblewrapJail
+from sia.jail.landlock import LandlockJail
+from sia.jail.namespaces import NamespacesJail
+from sia.jail.probe import probe
+from sia.jail.process import ProcessJail
+from sia.jail.protocol import Jail
+
+WALLS: Mapping[str, Jail] = {jail.name: jail for jail in (BubblewrapJail(), NamespacesJail(), LandlockJail())}
+"""Backends that shut a program in, the best first."""
+
+
+def choose_jail(name: str) -> Jail:
+    """The backend `name`, or for `auto` the first that holds. Raises HostError with the remedy when none does."""
+    if name == "none":
+        return ProcessJail()
+    failed = []
+    for jail in WALLS.values() if name == "auto" else (WALLS[name],):
+        found = probe(jail)
+        if found.works:
+            return jail
+        failed.append(f"{found.name}: {found.told}")
+    raise HostError(
+        f"no sandbox works here ({'; '.join(failed)})",
+        "`sia doctor` tells the remedies; `--sandbox none` runs generated programs with all your rights",
+    )

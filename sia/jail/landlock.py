@@ -1,0 +1,37 @@
+"""The backend for machines without user namespaces: Landlock for files, seccomp for everything else."""
+
+import sys
+from pathlib import Path
+
+from sia.jail.layout import SETTINGS, inside_mounts, stage_argv, system_folders
+from sia.jail.protocol import Command, OnLine, Outcome
+from sia.jail.stage import AF_UNIX, Confinement
+from sia.jail.supervise import supervise
+
+READABLE = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf", "/proc", "/sys/devices/system/cpu")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm")
+
+
+class LandlockJail:
+    """Implements `sia.jail.protocol.Jail`."""
+
+    name = "landlock"
+    gaps = (
+        "names, sizes and times of all files can be seen, though not their contents",
+        "the command lines of all processes can be seen",
+        "/dev/shm is shared with the machine",
+        "nothing can connect to anything, so that multiprocessing.Manager does not work",
+        "memory held by no process (memfd, /dev/shm) is not bounded",
+    )
+
+    def run(self, command: Command, on_line: OnLine | None = None) -> Outcome:
+        """See the protocol."""
+        mounts = inside_mounts(command)
+        links = [str(Path(p).resolve()) for p in (sys.base_prefix,)]
+        config = Confinement(
+            read=(*system_folders(), *SETTINGS, *READABLE, *links, *(path for path, _ in mounts)),
+            write=(*DEVICES, *(path for path, writable in mounts if writable)),
+            sockets=(AF_UNIX,),
+            connect=False,
+        )
+        return supervise(command, stage_argv(command, config), command.environment, on_line)

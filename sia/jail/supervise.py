@@ -1,0 +1,130 @@
+"""Starts a command under its warden, bounds what it uses, and tells how it ended. Every backend runs through here."""
+
+import errno
+import json
+import os
+import resource
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sia.errors import HostError
+from sia.jail.capture import Capture
+from sia.jail.protocol import Command, Limits, OnLine, Outcome
+from sia.jail.watch import Watch
+
+WARDEN = Path(__file__).with_name("warden.py")
+PIECE = 1 << 16
+DRAIN_SECONDS = 5.0
+WATCH_SECONDS = 0.25
+
+
+def supervise(
+    command: Command, argv: Sequence[str], environment: Mapping[str, str], on_line: OnLine | None = None
+) -> Outcome:
+    """Runs `argv`, a backend's wrapping of the command's own, with the command's limits and log."""
+    try:
+        capture = Capture(command.log, command.limits.output_bytes, on_line)
+    except OSError as error:
+        raise _log_error(command, error) from None
+    control_read, control_write = os.pipe()
+    status_read, status_write = os.pipe()
+    start = time.monotonic()
+    warden = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(WARDEN), str(control_read), str(status_write), *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=command.cwd,
+        env=dict(environment),
+        pass_fds=(control_read, status_write),
+        start_new_session=True,
+        preexec_fn=lambda: _set_limits(command.limits),
+    )
+    os.close(control_read)
+    os.close(status_write)
+    watch = Watch(warden.pid, command)
+    stopped_by = None
+    try:
+        stopped_by = _drain(warden, capture, start + command.limits.seconds, watch)
+        if stopped_by == "deadline":
+            stopped_by = f"wall-clock limit of {command.limits.seconds:g} s"
+    except OSError as error:
+        raise _log_error(command, error) from None
+    finally:
+        # The warden takes the end of this pipe as the order to kill everything.
+        os.close(control_write)
+        try:
+            if stopped_by or sys.exc_info()[0]:
+                _drain(warden, None, time.monotonic() + DRAIN_SECONDS, None)
+            warden.wait()
+            status = os.read(status_read, 4096)
+        finally:
+            os.close(status_read)
+            assert warden.stdout is not None
+            warden.stdout.close()
+    try:
+        capture.close()
+    except OSError as error:
+        raise _log_error(command, error) from None
+    return _outcome(command, status, stopped_by, time.monotonic() - start, capture)
+
+
+def _set_limits(limits: Limits) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if limits.memory_bytes is not None:
+        # Address space would count what is reserved and never touched; the watch counts the whole tree.
+        resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
+    if limits.disk_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk_bytes, limits.disk_bytes))
+
+
+def _drain(
+    warden: "subprocess.Popen[bytes]", capture: Capture | None, deadline: float, watch: Watch | None
+) -> str | None:
+    """Reads output until it ends; "deadline" when that comes first, or the limit that the watch saw exceeded."""
+    assert warden.stdout is not None
+    descriptor = warden.stdout.fileno()
+    look = time.monotonic() + WATCH_SECONDS
+    while True:
+        now = time.monotonic()
+        if now >= deadline:
+            return "deadline"
+        if watch is not None and now >= look:
+            if exceeded := watch.exceeded():
+                return exceeded
+            # Looking may take long where there are many files: rest nine times as long.
+            look = time.monotonic() + max(WATCH_SECONDS, 9 * (time.monotonic() - now))
+        wait = min(deadline, look) - time.monotonic() if watch is not None else deadline - now
+        if not select.select([descriptor], [], [], max(0.0, min(wait, 1.0)))[0]:
+            continue
+        piece = os.read(descriptor, PIECE)
+        if not piece:
+            return None
+        if capture is not None:
+            capture.take(piece)
+
+
+def _outcome(command: Command, status: bytes, stopped_by: str | None, seconds: float, capture: Capture) -> Outcome:
+    told = json.loads(status) if status else {}
+    if "error" in told:
+        raise HostError(f"cannot start {command.argv[0]}: {told['error']}", "check that it exists and can be executed")
+    left = int(told.get("left", 0))
+    return Outcome(
+        exit_status=None if stopped_by else told.get("exit"),
+        stopped_by=stopped_by or (None if told else "death of its warden"),
+        seconds=seconds,
+        peak_memory_bytes=told.get("peak"),
+        output_bytes=capture.total,
+        last_line=capture.last_line,
+        events=(f"left {left} processes behind; killed",) if left else (),
+    )
+
+
+def _log_error(command: Command, error: OSError) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HostError(f"disk full while writing {command.log}", "free some space and go on with --resume")
+    return HostError(f"cannot write {command.log}: {error.strerror}", "make its folder writable")

@@ -1,0 +1,82 @@
+"""Looks at a process tree from outside, every now and then, and says when it uses more than it may."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sia.jail.protocol import Command
+from sia.jail.warden import descendants
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A watch over the descendants of `root`. Sees nothing where there is no /proc."""
+
+    root: int
+    command: Command
+
+    def exceeded(self) -> str | None:
+        """The limit that is exceeded now, in words; None when all is well."""
+        limits = self.command.limits
+        tree = descendants(self.root)
+        if limits.processes is not None and len(tree) > limits.processes:
+            return f"limit of {limits.processes} processes"
+        # Resident pages that processes share are counted for each: only worth the slow exact count when it matters.
+        if (
+            limits.memory_bytes is not None
+            and sum(map(_resident, tree)) > limits.memory_bytes
+            and sum(map(_proportional, tree)) > limits.memory_bytes
+        ):
+            return f"memory limit of {limits.memory_bytes >> 20} MiB"
+        if limits.cpu_seconds is not None and sum(map(_cpu_seconds, tree)) > limits.cpu_seconds:
+            return f"limit of {limits.cpu_seconds:g} CPU seconds"
+        if limits.disk_bytes is not None and self._disk_bytes() > limits.disk_bytes:
+            return f"disk limit of {limits.disk_bytes >> 20} MiB"
+        return None
+
+    def _disk_bytes(self) -> int:
+        return sum(_used(str(mount.path)) for mount in self.command.mounts if mount.writable)
+
+
+def _used(folder: str) -> int:
+    """Bytes on disk below a folder; holes and links count nothing."""
+    total, queue = 0, [folder]
+    while queue:
+        try:
+            with os.scandir(queue.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        queue.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:
+            continue
+    return total
+
+
+def _read(process: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{process}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+def _resident(process: int) -> int:
+    fields = _read(process, "statm").split()
+    return int(fields[1]) * PAGE if len(fields) > 1 else 0
+
+
+def _proportional(process: int) -> int:
+    for line in _read(process, "smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) * 1024
+    return _resident(process)
+
+
+def _cpu_seconds(process: int) -> float:
+    fields = _read(process, "stat").rpartition(b")")[2].split()
+    # Its own time and that of its children that ended: utime, stime, cutime, cstime (proc(5)).
+    return sum(int(field) for field in fields[11:15]) / TICKS if len(fields) > 14 else 0.0
