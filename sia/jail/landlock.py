@@ -8,7 +8,9 @@ from sia.jail.protocol import Command, OnLine, Outcome
 from sia.jail.stage import AF_UNIX, Confinement
 from sia.jail.supervise import supervise
 
-READABLE = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf", "/proc", "/sys/devices/system/cpu")
+READABLE = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf", "/sys/devices/system/cpu")
+# Of /proc only this, or the environments of the user's other processes could be read.
+PROC = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/loadavg", "/proc/version")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm")
 
 
@@ -18,8 +20,11 @@ class LandlockJail:
     name = "landlock"
     gaps = (
         "names, sizes and times of all files can be seen, though not their contents",
-        "the command lines of all processes can be seen",
+        "modes and times of the user's own files can be changed",
+        "which processes exist can be seen",
+        "datagrams can be sent to path-name sockets",
         "/dev/shm is shared with the machine",
+        "/proc is empty for the program's child processes",
         "nothing can connect to anything, so that multiprocessing.Manager does not work",
         "memory held by no process (memfd, /dev/shm) is not bounded",
     )
@@ -29,7 +34,7 @@ class LandlockJail:
         mounts = inside_mounts(command)
         links = [str(Path(p).resolve()) for p in (sys.base_prefix,)]
         config = Confinement(
-            read=(*system_folders(), *SETTINGS, *READABLE, *links, *(path for path, _ in mounts)),
+            read=(*system_folders(), *SETTINGS, *READABLE, *PROC, *links, *(path for path, _ in mounts)),
             write=(*DEVICES, *(path for path, writable in mounts if writable)),
             sockets=(AF_UNIX,),
             connect=False,

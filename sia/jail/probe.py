@@ -33,7 +33,7 @@ def send():
         return s.sendto(b"x", ("127.0.0.1", int(udp)))
 
 def environments():
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else []:
+    for name in os.listdir("/proc"):
         if name.isdigit() and tries(lambda: b"SIA_PROBE_CANARY" in open(f"/proc/{name}/environ", "rb").read()):
             return True
     return False
@@ -42,7 +42,7 @@ print(json.dumps({
     "runs": tries(lambda: write(writable)),
     "a file that is not mounted": tries(lambda: open(secret).read()),
     "outside": tries(lambda: write(outside)),
-    "the environment of another process": environments(),
+    "the environment of another process": tries(environments),
     "TCP": tries(lambda: socket.create_connection(("127.0.0.1", int(tcp)), timeout=2)),
     "UDP": tries(send),
 }))
