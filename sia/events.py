@@ -16,6 +16,8 @@ class RunStarted(Frozen):
     metric: str | None
     max_gen: int
     seed: int
+    jail: str = ""
+    jail_gaps: tuple[str, ...] = ()
     done: tuple[GenerationRecord, ...] = ()
 
 

@@ -56,6 +56,8 @@ def _run(session: Session, record: RunRecord, emit: Emit) -> RunRecord:
             metric=session.task.manifest.metric.name,
             max_gen=session.settings.max_gen,
             seed=record.seed,
+            jail=session.jail.name,
+            jail_gaps=session.jail.gaps,
             done=tuple(progress.generations),
         )
     )

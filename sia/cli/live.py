@@ -57,6 +57,7 @@ def plain_view(quiet: bool) -> Iterator[Emit]:
             print(event.text, flush=True)
         elif isinstance(event, RunStarted):
             print(f"run {event.run_id} on {event.task}, {event.max_gen} generations, in {event.path}", flush=True)
+            print(f"sandbox {event.jail}; open: {'; '.join(event.jail_gaps)}", flush=True)
         elif isinstance(event, GenerationFinished):
             print(generation_line(event.record, event.best), flush=True)
 
@@ -97,7 +98,9 @@ class _Screen:
         if isinstance(event, Progress):
             self._say(event.text)
         elif isinstance(event, RunStarted):
-            self.title = f"run {event.run_id} · {event.task} · {event.path}"
+            self.title = f"run {event.run_id} · {event.task} · {event.path}\nsandbox {event.jail}"
+            if event.jail == "none":
+                self.title = f"[bold red]{self.title}: generated programs have all your rights[/]"
             self.rows = list(event.done)
         elif isinstance(event, StageStarted):
             self.what = f"generation {event.generation}: {STAGE_WORDS[event.stage]}"

@@ -38,7 +38,8 @@ def main() -> None:
     base = parent.recipe if parent else Recipe()
     move = choose_move(base, latest, schema, brief) if brief.parent is not None else None
     recipe = move.apply(base) if move else base
-    state = State(recipe=recipe, move=move.name if move else None, rewards=latest.rewards, tried=[*latest.tried, recipe])
+    name = move.name if move else None
+    state = State(recipe=recipe, move=name, rewards=latest.rewards, tried=[*latest.tried, recipe])
     (workspace / contract.AGENT_FILE).write_text(render_agent(recipe, schema, brief), encoding="utf-8")
     (workspace / contract.STATE_FILE).write_text(state.model_dump_json(indent=1), encoding="utf-8")
     if brief.parent is not None:
@@ -105,8 +106,23 @@ def explain(move: Move | None, state: State, brief: Brief) -> str:
         lines.append(f"The latest try, generation {latest.generation}, {what}. Its change is not carried on.")
     if move is None:
         return "\n".join([*lines, "", "# Change", "", "None: every recipe within reach was tried.", ""])
-    lines += ["", "# Hypothesis", "", move.hypothesis, "", "# Change", "", f"{move.name}: {move.change}", ""]
-    lines += ["# Expected effect", "", f"About {move.prior:+.3f} before any evidence from this run.", ""]
+    lines += [
+        "",
+        "# Hypothesis",
+        "",
+        move.hypothesis,
+        "",
+        "# Change",
+        "",
+        f"{move.name}: " + ", ".join(f"`{name}` becomes `{value}`" for name, value in move.change.items()),
+        "",
+    ]
+    lines += [
+        "# Expected effect",
+        "",
+        f"A gain of about {move.prior:.3f} is what the move promises on tables in general; this run has yet to measure it.",
+        "",
+    ]
     return "\n".join([*lines, "# Risk", "", move.risk, ""])
 
 

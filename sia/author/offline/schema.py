@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -67,16 +67,16 @@ def infer_schema(public: Path) -> Schema:
     )
 
 
-def _is_number(column: "pd.Series[object]") -> bool:
+def _is_number(column: "pd.Series[Any]") -> bool:
     return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
 
 
-def _is_amount(column: "pd.Series[object]") -> bool:
+def _is_amount(column: "pd.Series[Any]") -> bool:
     known = column.dropna()
     return bool(len(known) and (known >= 0).all() and (known == 0).mean() > 0.3 and known.nunique() > 10)
 
 
-def _delimiter(column: "pd.Series[object]") -> str | None:
+def _delimiter(column: "pd.Series[Any]") -> str | None:
     """The delimiter that cuts every value into one and the same number of parts, with parts that recur."""
     known = column.dropna().astype(str)
     for delimiter in DELIMITERS:
