@@ -73,9 +73,8 @@ def long_run(folder: Path, generations: int) -> None:
     )
     peak = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     bare = subprocess.run([sys.executable, "-c", peak], capture_output=True, text=True, check=True)
-    print(
-        f"memory / an empty Python's           {usage.ru_maxrss / int(bare.stdout):6.2f}   ({usage.ru_maxrss >> 10} MiB)"
-    )
+    ratio, size = usage.ru_maxrss / int(bare.stdout), usage.ru_maxrss >> 10
+    print(f"memory / an empty Python's           {ratio:6.2f}   ({size} MiB)")
     context = folder / "runs" / "run_1" / "context.md"
     print(f"context.md at the end                {context.stat().st_size:6d} bytes")
 

@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sia.author import brief as contract
 from sia.author.brief import Brief
 from sia.author.offline.recipe import MOVES, Move, Recipe
 from sia.author.offline.schema import NotTabular, Schema, infer_schema
+from sia.evidence.context import describe_score
 
 
 class State(BaseModel):
@@ -22,6 +23,16 @@ class State(BaseModel):
     move: str | None = None
     rewards: dict[str, list[float]] = {}
     tried: list[Recipe] = []
+
+
+class Execution(BaseModel):
+    """What this author reads of an agent's `agent_execution.json`."""
+
+    cv_scores: tuple[float, ...] = Field(min_length=1)
+
+    def mean(self) -> float:
+        """Of the folds."""
+        return sum(self.cv_scores) / len(self.cv_scores)
 
 
 def main() -> None:
@@ -43,7 +54,8 @@ def main() -> None:
     (workspace / contract.AGENT_FILE).write_text(render_agent(recipe, schema, brief), encoding="utf-8")
     (workspace / contract.STATE_FILE).write_text(state.model_dump_json(indent=1), encoding="utf-8")
     if brief.parent is not None:
-        (workspace / contract.IMPROVEMENT_FILE).write_text(explain(move, state, brief), encoding="utf-8")
+        improvement = explain(move, state, brief, schema, own_estimate(workspace / contract.PARENT_DIR))
+        (workspace / contract.IMPROVEMENT_FILE).write_text(improvement, encoding="utf-8")
     print(f"generation {brief.generation}: {move.name if move else 'first agent'}", flush=True)
 
 
@@ -94,36 +106,50 @@ def render_agent(recipe: Recipe, schema: Schema, brief: Brief) -> str:
     return environment.get_template("target_agent.py.j2").render(recipe=recipe, schema=schema, seed=brief.seed)
 
 
-def explain(move: Move | None, state: State, brief: Brief) -> str:
-    """`improvement.md` in words."""
+def explain(move: Move | None, state: State, brief: Brief, schema: Schema, cv: float | None) -> str:
+    """`improvement.md` in words; `cv` is what the parent measured by itself on the training rows."""
     best = next((past for past in brief.history if past.generation == brief.parent), None)
     latest = brief.history[-1]
     lines = ["# Analysis", ""]
     if best and best.score:
-        lines.append(f"Generation {best.generation} is built on; its dev score is {best.score.value:.4f}.")
+        lines.append(f"Generation {best.generation} is built on; its dev score is {describe_score(best.score)}.")
+        if cv is not None:
+            lines.append(f"Its own cross-validation on the training rows said {cv:.4f}.")
     if latest.generation != brief.parent:
         what = latest.failure or f"was {latest.verdict.outcome}, difference {latest.verdict.difference or 0.0:+.4f}"
         lines.append(f"The latest try, generation {latest.generation}, {what}. Its change is not carried on.")
+    if state.rewards:
+        lines += ["", "| move | tries | mean change of the dev score |", "|---|---|---|"]
+        for name, seen in sorted(state.rewards.items()):
+            lines.append(f"| {name} | {len(seen)} | {sum(seen) / len(seen):+.4f} |")
     if move is None:
         return "\n".join([*lines, "", "# Change", "", "None: every recipe within reach was tried.", ""])
-    lines += [
-        "",
-        "# Hypothesis",
-        "",
-        move.hypothesis,
-        "",
-        "# Change",
-        "",
-        f"{move.name}: " + ", ".join(f"`{name}` becomes `{value}`" for name, value in move.change.items()),
-        "",
-    ]
-    lines += [
-        "# Expected effect",
-        "",
-        f"A gain of about {move.prior:.3f} is what the move promises on tables in general; this run has yet to measure it.",
-        "",
-    ]
-    return "\n".join([*lines, "# Risk", "", move.risk, ""])
+    change = ", ".join(f"`{name}` becomes `{value}`" for name, value in move.change.items())
+    sections = {
+        "Hypothesis": f"{move.hypothesis} {move.evidence(schema)}",
+        "Change": f"{move.name}: {change}.",
+        "Expected effect": f"{expected_gain(move, state.rewards.get(move.name, []))} A difference smaller than the "
+        "half-width of the interval above may be chance; the paired verdict decides.",
+        "Risk": move.risk,
+    }
+    for title, text in sections.items():
+        lines += ["", f"# {title}", "", text]
+    return "\n".join([*lines, ""])
+
+
+def expected_gain(move: Move, seen: list[float]) -> str:
+    """What the bandit believes of the move, in a sentence."""
+    belief = (move.prior + sum(seen)) / (len(seen) + 1)
+    ground = f"from {len(seen)} earlier tries here and the prior" if seen else "by the prior alone, untried in this run"
+    return f"A gain of {belief:+.3f}, {ground}."
+
+
+def own_estimate(folder: Path) -> float | None:
+    """The mean of `cv_scores` in an agent's execution record; None when it left none."""
+    try:
+        return Execution.model_validate_json((folder / "agent_execution.json").read_bytes()).mean()
+    except (OSError, ValidationError):
+        return None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The grammar: a recipe says which target agent to write. A move changes one thing in it, for a stated reason."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,8 @@ class Recipe(BaseModel):
     split_composites: bool = False
     group_sizes: bool = False
     row_sums: bool = False
+    impute: Literal["median", "flagged"] = "median"
+    encoder: Literal["onehot", "target"] = "onehot"
     tuned: bool = False
     ensemble: int = 1
 
@@ -33,10 +35,16 @@ class Move:
     """Expected gain in score, in the units of a proportion: only the order counts."""
     hypothesis: str
     risk: str
+    evidence: Callable[[Schema], str] = lambda s: f"The training table has {s.rows} rows."
+    """What in the public table speaks for it."""
 
     def apply(self, recipe: Recipe) -> Recipe:
         """The recipe after the move."""
         return Recipe.model_validate(recipe.model_dump() | self.change)
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f"`{column}`" for column in columns)
 
 
 MOVES = (
@@ -47,6 +55,7 @@ MOVES = (
         0.040,
         "Boosted trees find thresholds and interactions that a linear model cannot express.",
         "With few rows they fit noise.",
+        lambda s: f"{s.rows} rows with {len(s.numeric)} numeric columns leave room for thresholds.",
     ),
     Move(
         "split-composites",
@@ -55,6 +64,7 @@ MOVES = (
         0.030,
         "Some text columns are several values joined by a delimiter; each part may matter by itself.",
         "A part may be a mere serial number.",
+        lambda s: "; ".join(f"every `{column}` has the same number of `{mark}`" for column, mark in s.composites) + ".",
     ),
     Move(
         "row-sums",
@@ -63,6 +73,7 @@ MOVES = (
         0.025,
         "Several columns are amounts with many zeros; their sum, and how many are zero, says more than each alone.",
         "The columns may not be of one kind.",
+        lambda s: f"Never negative and often zero: {_names(s.amounts)}.",
     ),
     Move(
         "group-sizes",
@@ -71,6 +82,25 @@ MOVES = (
         0.020,
         "Rows that share a part of a composite column belong together; the size of the group may matter.",
         "Groups may be random.",
+        lambda s: f"Candidates for groups are the parts of {_names([column for column, _ in s.composites])}.",
+    ),
+    Move(
+        "missing-flags",
+        {"impute": "flagged"},
+        lambda s: s.missing > 0,
+        0.006,
+        "That a value is missing may itself say something; a column that says so keeps it apart from the median.",
+        "Values that are missing at random only add noise.",
+        lambda s: f"{100 * s.missing:.1f} % of the cells are empty.",
+    ),
+    Move(
+        "target-encoding",
+        {"encoder": "target"},
+        lambda s: bool(s.categorical),
+        0.004,
+        "A category replaced by the mean target of its rows, taken out of fold, is one column instead of many.",
+        "Rare categories get noisy means.",
+        lambda s: f"Columns of categories: {_names(s.categorical)}.",
     ),
     Move(
         "ensemble",

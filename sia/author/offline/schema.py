@@ -1,5 +1,6 @@
 """What the public files say about a table: its target, its id, and the kinds of its columns."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,14 +31,20 @@ class Schema:
     amounts: tuple[str, ...]
     """Columns of non-negative numbers of which many are zero."""
     rows: int
+    missing: float
+    """Share of the cells of the features that are empty, in the training table."""
 
 
 def infer_schema(public: Path) -> Schema:
     """Reads the CSV files of `public`. Raises NotTabular, saying what is missing."""
-    files = {name: public / f"{name}.csv" for name in ("train", "test", "sample_submission")}
-    for name, file in files.items():
-        if not file.is_file():
+    # sample_submission.csv and sampleSubmission.csv are both common.
+    found = {re.sub("[^a-z]", "", file.stem.lower()): file for file in sorted(public.glob("*.csv"))}
+    files = {}
+    for name in ("train", "test", "sample_submission"):
+        file = found.get(name.replace("_", ""))
+        if file is None:
             raise NotTabular(f"no {name}.csv in {public}")
+        files[name] = file
     train, test = pd.read_csv(files["train"]), pd.read_csv(files["test"])
     sample = pd.read_csv(files["sample_submission"])
     target = next((c for c in sample.columns if c in train.columns and c not in test.columns), None)
@@ -64,6 +71,7 @@ def infer_schema(public: Path) -> Schema:
         composites=composites,
         amounts=tuple(c for c in numeric if _is_amount(train[c])),
         rows=len(train),
+        missing=float(train[features].isna().to_numpy().mean()) if features else 0.0,
     )
 
 
