@@ -88,6 +88,9 @@ def _drain(
     """Reads output until it ends; "deadline" when that comes first, or the limit that the watch saw exceeded."""
     assert warden.stdout is not None
     descriptor = warden.stdout.fileno()
+    # select() refuses descriptors above 1,023.
+    ready = select.poll()
+    ready.register(descriptor, select.POLLIN)
     look = time.monotonic() + WATCH_SECONDS
     while True:
         now = time.monotonic()
@@ -99,7 +102,7 @@ def _drain(
             # Looking may take long where there are many files: rest nine times as long.
             look = time.monotonic() + max(WATCH_SECONDS, 9 * (time.monotonic() - now))
         wait = min(deadline, look) - time.monotonic() if watch is not None else deadline - now
-        if not select.select([descriptor], [], [], max(0.0, min(wait, 1.0)))[0]:
+        if not ready.poll(1000 * max(0.0, min(wait, 1.0))):
             continue
         piece = os.read(descriptor, PIECE)
         if not piece:

@@ -1,0 +1,197 @@
+"""Limits and clean ends, on the plain backend and on every wall that works here."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sia.errors import HostError
+from sia.jail.choose import WALLS
+from sia.jail.probe import probe
+from sia.jail.process import ProcessJail
+from sia.jail.protocol import Command, Jail, Limits, Mount, Outcome
+
+MIB = 1 << 20
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", params=["none", *WALLS])
+def jail(request: pytest.FixtureRequest) -> Jail:
+    if request.param == "none":
+        return ProcessJail()
+    wall = WALLS[request.param]
+    found = probe(wall)
+    if not found.works:
+        pytest.skip(f"{found.name} does not work here: {found.told}")
+    return wall
+
+
+def run(jail: Jail, folder: Path, code: str, limits: Limits) -> Outcome:
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    return jail.run(
+        Command(
+            argv=(sys.executable, "-c", code),
+            cwd=work,
+            log=folder / "log",
+            limits=limits,
+            mounts=(Mount(work, writable=True), Mount(Path(sys.prefix))),
+            environment={"PATH": "/usr/bin:/bin", "MARK": str(folder)},
+        )
+    )
+
+
+def living(folder: Path) -> list[int]:
+    """Processes whose environment names this test's folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("MARK") == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_wall_clock_kills_the_whole_tree(jail: Jail, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time\n"
+        "for _ in range(3):\n"
+        "    if os.fork() == 0:\n"
+        "        os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "        if os.fork() == 0: time.sleep(100)\n"
+        "        time.sleep(100)\n"
+        "time.sleep(100)"
+    )
+    outcome = run(jail, tmp_path, code, Limits(seconds=1.5))
+    assert outcome.stopped_by == "wall-clock limit of 1.5 s"
+    assert outcome.exit_status is None
+    assert living(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_daemon_does_not_outlive_its_program(jail: Jail, tmp_path: Path) -> None:
+    code = (
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0: time.sleep(100)\n    os._exit(0)"
+    )
+    outcome = run(jail, tmp_path, code, Limits(seconds=20))
+    assert outcome.exit_status == 0
+    assert outcome.seconds < 15
+    assert living(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_nothing_outlives_a_killed_caller(jail: Jail, tmp_path: Path) -> None:
+    caller = (
+        "import sys; from pathlib import Path\n"
+        "from sia.jail.choose import choose_jail\n"
+        "from tests.jail.test_limits import run\n"
+        "from sia.jail.protocol import Limits\n"
+        "code = \"import os, time, pathlib; os.fork(); pathlib.Path('up').touch(); time.sleep(100)\"\n"
+        "run(choose_jail(sys.argv[1]), Path(sys.argv[2]), code, Limits(seconds=60))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", caller, jail.name, str(tmp_path)], cwd=ROOT)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "work" / "up").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while living(tmp_path):
+        assert time.monotonic() < deadline, "a jailed process outlived the caller"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_fork_bomb_is_stopped(jail: Jail, tmp_path: Path) -> None:
+    code = "import os, time\nwhile True:\n    if os.fork() == 0: time.sleep(60)\n    time.sleep(0.002)"
+    outcome = run(jail, tmp_path, code, Limits(seconds=30, processes=40))
+    assert outcome.stopped_by == "limit of 40 processes"
+    assert living(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_memory_over_many_processes_is_stopped(jail: Jail, tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "for _ in range(5):\n"
+        "    if os.fork() == 0: held = bytearray(os.urandom(60 << 20)); time.sleep(60)\n"
+        "time.sleep(60)"
+    )
+    outcome = run(jail, tmp_path, code, Limits(seconds=30, memory_bytes=150 * MIB))
+    assert outcome.stopped_by == "memory limit of 150 MiB"
+    assert living(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_shared_memory_is_counted_once(jail: Jail, tmp_path: Path) -> None:
+    code = "import os, time\nheld = os.urandom(80 << 20)\nos.fork()\ntime.sleep(1.5)"
+    outcome = run(jail, tmp_path, code, Limits(seconds=30, memory_bytes=110 * MIB))
+    assert outcome.exit_status == 0, outcome
+
+
+@pytest.mark.slow
+def test_one_process_cannot_take_more_than_its_memory(jail: Jail, tmp_path: Path) -> None:
+    outcome = run(jail, tmp_path, "bytearray(4 << 30)", Limits(seconds=30, memory_bytes=300 * MIB))
+    assert outcome.exit_status == 1
+    assert "MemoryError" in outcome.last_line
+
+
+@pytest.mark.slow
+def test_sparse_file_and_many_files_are_stopped(jail: Jail, tmp_path: Path) -> None:
+    sparse = run(jail, tmp_path, "open('hole', 'wb').truncate(1 << 40)", Limits(seconds=20, disk_bytes=50 * MIB))
+    assert sparse.exit_status not in (0, None)
+    many = (
+        "import time\n"
+        "for k in range(40):\n    open(f'f{k}', 'wb').write(bytes(4 << 20)); time.sleep(0.02)\n"
+        "time.sleep(30)"
+    )
+    outcome = run(jail, tmp_path, many, Limits(seconds=60, disk_bytes=50 * MIB))
+    assert outcome.stopped_by == "disk limit of 50 MiB"
+
+
+@pytest.mark.slow
+def test_processor_time_of_the_tree_is_stopped(jail: Jail, tmp_path: Path) -> None:
+    code = "import os\nos.fork()\nwhile True: pass"
+    outcome = run(jail, tmp_path, code, Limits(seconds=60, cpu_seconds=1.5))
+    assert outcome.stopped_by == "limit of 1.5 CPU seconds"
+
+
+@pytest.mark.slow
+def test_gigabyte_of_output_leaves_head_and_tail(jail: Jail, tmp_path: Path) -> None:
+    code = "import sys\nprint('first')\nfor _ in range(1024): sys.stdout.write('x' * (1 << 20))\nprint('\\nlast')"
+    outcome = run(jail, tmp_path, code, Limits(seconds=120, output_bytes=2 * MIB))
+    assert outcome.output_bytes > 1 << 30
+    assert outcome.last_line == "last"
+    log = (tmp_path / "log").read_bytes()
+    assert len(log) < 2 * MIB + 100
+    assert log.startswith(b"first")
+    assert log.endswith(b"last\n")
+    assert b"bytes left out" in log
+
+
+def test_environment_is_the_commands_own(jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "x")
+    run(jail, tmp_path, "import os; print(sorted(os.environ))", Limits(seconds=20))
+    told = (tmp_path / "log").read_text()
+    assert "SECRET_KEY" not in told
+    assert "MARK" in told
+
+
+def test_last_line_has_no_escapes(jail: Jail, tmp_path: Path) -> None:
+    outcome = run(jail, tmp_path, r"print('\x1b]0;title\x07\x1b[31mred\x1b[0m\r\n\n')", Limits(seconds=20))
+    assert "\x1b" not in outcome.last_line
+    assert outcome.last_line.endswith("red")
+
+
+def test_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    command = Command(("/no/such/program",), tmp_path / "work", tmp_path / "log", Limits(seconds=5))
+    with pytest.raises(HostError, match="cannot start /no/such/program"):
+        ProcessJail().run(command)
