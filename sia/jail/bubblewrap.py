@@ -13,6 +13,7 @@ from sia.jail.layout import (
     system_folders,
     system_links,
 )
+from sia.jail.listener import as_descriptor
 from sia.jail.protocol import Command, OnLine, Outcome
 from sia.jail.supervise import supervise
 
@@ -29,7 +30,7 @@ class BubblewrapJail:
         if found is None:
             raise HostError("bwrap is not installed", "install the package bubblewrap, or take another --sandbox")
         # bwrap itself gets no environment: the jail can read /proc/1/environ.
-        return supervise(command, [found, *bwrap_arguments(command)], {}, on_line)
+        return supervise(command, [found, *bwrap_arguments(command)], {}, on_line, as_descriptor(command))
 
 
 def bwrap_arguments(command: Command) -> list[str]:

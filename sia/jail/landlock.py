@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from sia.errors import HostError
 from sia.jail.layout import SETTINGS, inside_mounts, stage_argv, system_folders
 from sia.jail.protocol import Command, OnLine, Outcome
 from sia.jail.stage import AF_UNIX, Confinement
@@ -31,6 +32,8 @@ class LandlockJail:
 
     def run(self, command: Command, on_line: OnLine | None = None) -> Outcome:
         """See the protocol."""
+        if command.on_listener is not None:
+            raise HostError("landlock cannot connect a program to a server yet", "take another --sandbox")
         mounts = inside_mounts(command)
         links = [str(Path(p).resolve()) for p in (sys.base_prefix,)]
         config = Confinement(

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from sia.jail.protocol import Command
+from sia.jail.protocol import GATEWAY_PLACEHOLDER, Command
 from sia.jail.stage import Confinement
 
 STAGE = Path(__file__).with_name("stage.py")
@@ -56,4 +56,8 @@ def inside_mounts(command: Command) -> list[tuple[str, bool]]:
 def confinement_in_namespaces(command: Command) -> Confinement:
     """Landlock on top of a root that holds nothing else anyway: read all of it, write what is writable."""
     writable = tuple(path for path, may_write in inside_mounts(command) if may_write)
-    return Confinement(read=("/",), write=(*writable, "/tmp", "/dev"))
+    return Confinement(
+        read=("/",),
+        write=(*writable, "/tmp", "/dev"),
+        gateway=GATEWAY_PLACEHOLDER if command.on_listener else "",
+    )

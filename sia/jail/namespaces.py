@@ -14,6 +14,7 @@ from sia.jail.layout import (
     system_folders,
     system_links,
 )
+from sia.jail.listener import as_descriptor
 from sia.jail.protocol import Command, OnLine, Outcome
 from sia.jail.supervise import supervise
 
@@ -34,4 +35,4 @@ class NamespacesJail:
         layout = Layout(tuple(binds), tuple(system_links()), TEMPORARY_BYTES, str(command.cwd))
         inner = stage_argv(command, confinement_in_namespaces(command))
         argv = [str(stage_python()), "-I", "-S", str(ENTER), layout.to_json(), *inner]
-        return supervise(command, argv, command.environment, on_line)
+        return supervise(command, argv, command.environment, on_line, as_descriptor(command))

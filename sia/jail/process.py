@@ -1,5 +1,6 @@
 """The plain process backend: limits and a clean end, but no walls. Chosen with `--sandbox none`."""
 
+from sia.jail.listener import open_listener
 from sia.jail.protocol import Command, OnLine, Outcome
 from sia.jail.supervise import supervise
 
@@ -16,4 +17,4 @@ class ProcessJail:
 
     def run(self, command: Command, on_line: OnLine | None = None) -> Outcome:
         """See the protocol."""
-        return supervise(command, command.argv, command.environment, on_line)
+        return supervise(command, command.argv, open_listener(command), on_line)

@@ -3,12 +3,16 @@
 A path means the same inside and outside. A backend that cannot enforce something says so in `gaps`.
 """
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 OnLine = Callable[[str], None]
+OnListener = Callable[[socket.socket], None]
+GATEWAY_PLACEHOLDER = "{gateway}"
+"""Stands in the environment of a command for the address of the one server that it can reach."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class Command:
     limits: Limits
     mounts: tuple[Mount, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    on_listener: OnListener | None = None
+    """When given, the program can reach one server: this is called once, before the program starts, with a listening
+    TCP socket that is at 127.0.0.1:PORT for the program. The receiver owns and closes it. `GATEWAY_PLACEHOLDER` in the
+    values of `environment` becomes http://127.0.0.1:PORT."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import platform
+import socket
 import struct
 import sys
 from dataclasses import asdict, dataclass
@@ -69,6 +70,8 @@ class Confinement:
     """Address families; harmless where the network namespace is the jail's own."""
     connect: bool = True
     """Whether connect() is allowed at all."""
+    gateway: str = ""
+    """Text in the environment that becomes the address of a listener, handed out on standard input; empty: none."""
 
     def to_json(self) -> str:
         """For the command line of this program."""
@@ -165,13 +168,38 @@ def confine(config: Confinement) -> None:
     restrict_calls(config)
 
 
+def hand_out_listener(placeholder: str) -> None:
+    """Opens a listener, puts its address into the environment, and waits until the orchestrator has it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for name, value in os.environ.items():
+            os.environ[name] = value.replace(placeholder, address)
+        hand_out(listener.fileno())
+
+
+def hand_out(descriptor: int) -> None:
+    """Sends a descriptor to the other end of standard input, waits until it was taken, and lets go of that end."""
+    with socket.socket(fileno=0) as channel:
+        socket.send_fds(channel, [b"\0"], [descriptor])
+        if not channel.recv(1):
+            raise OSError("the orchestrator is gone")
+    # Descriptor 0 is free: the lowest one is what open() gives.
+    os.set_inheritable(os.open("/dev/null", os.O_RDONLY), True)
+
+
 def main() -> None:
     """Confines this process and becomes ARGV."""
     fields = json.loads(sys.argv[1])
     config = Confinement(
-        tuple(fields["read"]), tuple(fields["write"]), tuple(fields["sockets"]), bool(fields["connect"])
+        tuple(fields["read"]),
+        tuple(fields["write"]),
+        tuple(fields["sockets"]),
+        bool(fields["connect"]),
+        str(fields["gateway"]),
     )
     try:
+        if config.gateway:
+            hand_out_listener(config.gateway)
         confine(config)
         os.execv(sys.argv[2], sys.argv[2:])
     except OSError as error:

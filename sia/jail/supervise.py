@@ -5,10 +5,11 @@ import json
 import os
 import resource
 import select
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sia.errors import HostError
@@ -23,19 +24,28 @@ WATCH_SECONDS = 0.25
 
 
 def supervise(
-    command: Command, argv: Sequence[str], environment: Mapping[str, str], on_line: OnLine | None = None
+    command: Command,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    on_line: OnLine | None = None,
+    on_descriptor: Callable[[int], None] | None = None,
 ) -> Outcome:
-    """Runs `argv`, a backend's wrapping of the command's own, with the command's limits and log."""
+    """Runs `argv`, a backend's wrapping of the command's own, with the command's limits and log.
+
+    `on_descriptor` gets, and owns, the descriptor that the stage program hands out before it becomes the command.
+    """
     try:
         capture = Capture(command.log, command.limits.output_bytes, on_line)
     except OSError as error:
         raise _log_error(command, error) from None
     control_read, control_write = os.pipe()
     status_read, status_write = os.pipe()
+    # As standard input it reaches the stage program through every program in between.
+    ours, theirs = socket.socketpair()
     start = time.monotonic()
     warden = subprocess.Popen(
         [sys.executable, "-I", "-S", str(WARDEN), str(control_read), str(status_write), *argv],
-        stdin=subprocess.DEVNULL,
+        stdin=theirs.fileno() if on_descriptor else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=command.cwd,
@@ -46,9 +56,12 @@ def supervise(
     )
     os.close(control_read)
     os.close(status_write)
+    theirs.close()
     watch = Watch(warden.pid, command)
     stopped_by = None
     try:
+        if on_descriptor:
+            _take_descriptor(ours, on_descriptor, start + command.limits.seconds)
         stopped_by = _drain(warden, capture, start + command.limits.seconds, watch)
         if stopped_by == "deadline":
             stopped_by = f"wall-clock limit of {command.limits.seconds:g} s"
@@ -57,6 +70,7 @@ def supervise(
     finally:
         # The warden takes the end of this pipe as the order to kill everything.
         os.close(control_write)
+        ours.close()
         try:
             if stopped_by or sys.exc_info()[0]:
                 _drain(warden, None, time.monotonic() + DRAIN_SECONDS, None)
@@ -80,6 +94,18 @@ def _set_limits(limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
     if limits.disk_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk_bytes, limits.disk_bytes))
+
+
+def _take_descriptor(channel: socket.socket, on_descriptor: Callable[[int], None], deadline: float) -> None:
+    """Lets the stage program go on once its descriptor is in good hands; nothing when it ended before."""
+    channel.settimeout(max(0.01, deadline - time.monotonic()))
+    try:
+        _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+    except TimeoutError:
+        return
+    if descriptors:
+        on_descriptor(descriptors[0])
+        channel.sendall(b"\0")
 
 
 def _drain(
