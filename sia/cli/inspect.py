@@ -98,8 +98,8 @@ def diff(
     from sia.author.brief import AGENT_FILE
     from sia.errors import StoreError
     from sia.evidence.context import describe_score
+    from sia.plainfile import read_text, without_escapes
     from sia.store.catalog import read_generation
-    from sia.store.outputs import read_text
     from sia.store.run_directory import run_path
 
     path = run_path(runs_dir, run)
@@ -124,7 +124,7 @@ def diff(
     print(f"gen {first}: {describe_score(a.score)}   gen {second}: {describe_score(b.score)}")
     colour = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
     for line in lines:
-        typer.secho(line, fg=colour.get(line[:1]))
+        typer.secho(without_escapes(line), fg=colour.get(line[:1]))
 
 
 def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

@@ -1,26 +1,25 @@
 """Digests of untrusted logs, execution records and item scores, each of bounded length."""
 
 import json
-import re
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sia.plainfile import open_plain, read_text, without_escapes
 from sia.score.model import Item
-from sia.store.outputs import read_text
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MAX_GROUPS = 20
 
 
 def digest_log(path: Path, limit: int) -> str:
     """Head and tail of a log in at most about `limit` characters, without escapes; repeated lines are folded."""
-    if path.is_symlink() or not path.is_file():
+    try:
+        with open_plain(path) as file:
+            head = file.read(limit * 2)
+            file.seek(max(len(head), file.seek(0, os.SEEK_END) - limit * 2))
+            tail = file.read()
+    except OSError:
         return ""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(limit * 2)
-        file.seek(max(len(head), size - limit * 2))
-        tail = file.read()
     text = "\n".join(_folded(_clean(head + tail)))
     if len(text) <= limit:
         return text
@@ -35,7 +34,7 @@ def digest_execution(folder: Path, limit: int) -> str:
     parts = []
     for file in files:
         try:
-            content = json.dumps(json.loads(read_text(file)), indent=1)
+            content = json.dumps(json.loads(read_text(file, beneath=folder)), indent=1)
         except (ValueError, RecursionError) as error:
             content = f"unusable: {error}"
         share = limit // len(files)
@@ -59,7 +58,7 @@ def digest_scores(items: Sequence[Item], best: Sequence[Item]) -> str:
 
 
 def _clean(raw: bytes) -> list[str]:
-    return _ESCAPES.sub("", raw.decode("utf-8", "replace")).splitlines()
+    return without_escapes(raw.decode("utf-8", "replace")).splitlines()
 
 
 def _folded(lines: Sequence[str]) -> list[str]:

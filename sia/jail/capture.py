@@ -1,16 +1,15 @@
 """Streams a program's output to its log with bounded disk and memory: the head, the tail, and how much lies between."""
 
-import re
 import time
 from pathlib import Path
 from typing import BinaryIO
 
 from sia.jail.protocol import OnLine
+from sia.plainfile import on_one_line
 
 TAIL_BYTES = 256 * 1024
 LINE_BYTES = 400
 INTERVAL = 0.05
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Capture:
@@ -64,7 +63,7 @@ class Capture:
         del self._line[LINE_BYTES:]
 
     def _note(self, line: bytes) -> None:
-        text = _ESCAPES.sub("", line[:LINE_BYTES].decode("utf-8", "replace")).strip()[:200]
+        text = on_one_line(line[:LINE_BYTES].decode("utf-8", "replace").strip())[:200]
         if not text:
             return
         self.last_line = text

@@ -12,11 +12,16 @@ def as_descriptor(command: Command) -> Callable[[int], None] | None:
     return (lambda descriptor: on_listener(socket.socket(fileno=descriptor))) if on_listener else None
 
 
-def open_listener(command: Command) -> Mapping[str, str]:
-    """Where the jail shares the machine's network: opens the listener, gives it away, returns the environment."""
+def open_listener(command: Command) -> tuple[Mapping[str, str], tuple[str, int] | None]:
+    """Where the jail shares the machine's network: opens the listener and gives it away.
+
+    Returns the command's environment with its address, and the address.
+    """
     if command.on_listener is None:
-        return command.environment
+        return command.environment, None
     listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    port = int(listener.getsockname()[1])
     command.on_listener(listener)
-    return {name: value.replace(GATEWAY_PLACEHOLDER, address) for name, value in command.environment.items()}
+    url = f"http://127.0.0.1:{port}"
+    environment = {name: value.replace(GATEWAY_PLACEHOLDER, url) for name, value in command.environment.items()}
+    return environment, ("127.0.0.1", port)

@@ -17,4 +17,4 @@ class ProcessJail:
 
     def run(self, command: Command, on_line: OnLine | None = None) -> Outcome:
         """See the protocol."""
-        return supervise(command, command.argv, open_listener(command), on_line)
+        return supervise(command, command.argv, open_listener(command)[0], on_line)

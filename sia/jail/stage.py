@@ -15,8 +15,9 @@ import sys
 from dataclasses import asdict, dataclass
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
-EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
+PR_SET_NO_NEW_PRIVS = 38
+SECCOMP, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER = (317, 277), 1, 8
+EPERM, ENOSYS, ENOPROTOOPT, ENOTSUP, EAFNOSUPPORT = 1, 38, 92, 95, 97
 
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
@@ -50,12 +51,65 @@ UNKNOWN: dict[str, tuple[int, int]] = {
     "io_uring_register": (427, 427),
     "clone3": (435, 435),
 }
-SOCKET, CONNECT, CLONE, IOCTL = (41, 198), (42, 203), (56, 220), (16, 29)
+SOCKET, SOCKETPAIR, CONNECT, LISTEN = (41, 198), (53, 199), (42, 203), (50, 201)
+SENDTO, SENDMSG, SENDMMSG, SETSOCKOPT = (44, 206), (46, 211), (307, 269), (54, 208)
+CLONE, IOCTL = (56, 220), (16, 29)
+NONE = 0xFFFFFFFF
+"""No system call: aarch64 lacks some that others replace."""
+CHMOD, FCHMOD, FCHMODAT, FCHMODAT2 = (90, NONE), (91, 52), (268, 53), (452, 452)
+UTIMENSAT, UTIME, UTIMES, FUTIMESAT = (280, 88), (132, NONE), (235, NONE), (261, NONE)
+OWNERS = ((92, NONE), (93, 55), (94, NONE), (260, 54))
+ATTRIBUTES = ((188, 5), (189, 6), (190, 7), (197, 14), (198, 15), (199, 16), (463, 463), (466, 466))
 CLONE_NEW = 0x7E020000
-FIRST_ARGUMENT, SECOND_ARGUMENT = 16, 24
 TERMINAL_INPUT = (0x5412, 0x541C)
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+STREAM, SEQPACKET, KIND_OF_SOCKET = 1, 5, 0xF
+TCP, FAST_OPEN, OF_INTERFACES = 6, 0x20000000, 0x8900
 X32 = 0x40000000
+
+ALLOW, KILL, ERRNO, NOTIFY = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
+ALL_BITS = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What to do with a system call whose arguments, masked, are each among some values."""
+
+    call: tuple[int, int]
+    """Its number on x86-64 and on aarch64."""
+    result: int
+    arguments: tuple[tuple[int, int, tuple[int, ...]], ...] = ()
+    """Index, mask and values; the lower 32 bits count, as they do for the kernel."""
+
+
+ALWAYS = (
+    Rule(CLONE, ALLOW, ((0, CLONE_NEW, (0,)),)),
+    Rule(CLONE, ERRNO | EPERM),
+    Rule(IOCTL, ERRNO | EPERM, ((1, ALL_BITS, TERMINAL_INPUT),)),
+)
+# Where the network is the jail's own, any address is harmless; other families hold surprises.
+OWN_NETWORK = (
+    Rule(SOCKET, ALLOW, ((0, ALL_BITS, (AF_UNIX, AF_INET, AF_INET6)),)),
+    Rule(SOCKET, ERRNO | EAFNOSUPPORT),
+)
+# Where it is the machine's: streams only, and what they connect to is up to the orchestrator. So are the modes and
+# times of files, which Landlock does not know.
+SHARED_NETWORK = (
+    Rule(SOCKET, ALLOW, ((0, ALL_BITS, (AF_UNIX,)), (1, KIND_OF_SOCKET, (STREAM, SEQPACKET)))),
+    Rule(SOCKET, ALLOW, ((0, ALL_BITS, (AF_INET,)), (1, KIND_OF_SOCKET, (STREAM,)), (2, ALL_BITS, (0, TCP)))),
+    Rule(SOCKET, ERRNO | EAFNOSUPPORT),
+    Rule(SOCKETPAIR, ALLOW, ((0, ALL_BITS, (AF_UNIX,)), (1, KIND_OF_SOCKET, (STREAM, SEQPACKET)))),
+    Rule(SOCKETPAIR, ERRNO | EAFNOSUPPORT),
+    *(Rule(call, NOTIFY) for call in (CONNECT, LISTEN, CHMOD, FCHMOD, FCHMODAT, FCHMODAT2, UTIMENSAT)),
+    *(Rule(call, ERRNO | ENOSYS) for call in (UTIME, UTIMES, FUTIMESAT)),
+    *(Rule(call, ERRNO | EPERM) for call in OWNERS),
+    *(Rule(call, ERRNO | ENOTSUP) for call in ATTRIBUTES),
+    # Sending can connect as well; and options of IP could lead a connection to the gateway elsewhere.
+    *(Rule(call, ERRNO | EPERM, ((index, FAST_OPEN, (FAST_OPEN,)),)) for call, index in ((SENDTO, 3), (SENDMSG, 2))),
+    Rule(SENDMMSG, ERRNO | EPERM, ((3, FAST_OPEN, (FAST_OPEN,)),)),
+    Rule(SETSOCKOPT, ERRNO | ENOPROTOOPT, ((1, ALL_BITS, (0,)),)),
+    Rule(IOCTL, ERRNO | EPERM, ((1, 0xFFFFFF00, (OF_INTERFACES,)),)),
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +120,8 @@ class Confinement:
     """Files and folders that can be read and executed."""
     write: tuple[str, ...]
     """Files and folders that can be changed as well."""
-    sockets: tuple[int, ...] = (AF_UNIX, AF_INET, AF_INET6)
-    """Address families; harmless where the network namespace is the jail's own."""
-    connect: bool = True
-    """Whether connect() is allowed at all."""
+    supervised: bool = False
+    """The network is the machine's: the orchestrator answers connect() and listen()."""
     gateway: str = ""
     """Text in the environment that becomes the address of a listener, handed out on standard input; empty: none."""
 
@@ -90,7 +142,9 @@ def restrict_files(config: Confinement) -> bool:
     if not abi:
         return False
     handled = (1 << RIGHTS_BY_ABI.get(abi, 16)) - 1
-    attributes = struct.pack("=QQQ", handled, 0, 3 if abi >= 6 else 0)[: 24 if abi >= 6 else 8]
+    # bind() and connect() of TCP from version 4, abstract sockets and signals from version 6.
+    network = 3 if config.supervised and abi >= 4 else 0
+    attributes = struct.pack("=QQQ", handled, network, 3)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
     ruleset = _checked(LIBC.syscall(LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0))
     for rights, paths in ((READ, config.read), (handled, config.write)):
         for path in paths:
@@ -114,41 +168,46 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(target)
 
 
-def restrict_calls(config: Confinement) -> None:
-    """Applies the seccomp filter. Raises OSError when the kernel refuses, or for a machine without a table."""
-    program = seccomp_program(platform.machine(), config)
+def restrict_calls(config: Confinement) -> int:
+    """Applies the seccomp filter; returns the descriptor on which a supervisor is asked, 0 without one.
+
+    Raises OSError when the kernel refuses, or for a machine without a table.
+    """
+    column = _column(platform.machine())
+    program = seccomp_program(column, ALWAYS + (SHARED_NETWORK if config.supervised else OWN_NETWORK))
     code = ctypes.create_string_buffer(program, len(program))
     descriptor = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
-    _checked(LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, descriptor, 0, 0))
+    flags = SECCOMP_FILTER_FLAG_NEW_LISTENER if config.supervised else 0
+    return _checked(LIBC.syscall(SECCOMP[column], SECCOMP_SET_MODE_FILTER, flags, descriptor))
 
 
-def seccomp_program(machine: str, config: Confinement) -> bytes:
-    """The filter in classic BPF: eight bytes an instruction (code, jump if true, jump if false, operand)."""
+def _column(machine: str) -> int:
     if machine not in ARCHITECTURES:
         raise OSError(f"no system call table for {machine}")
-    column = list(ARCHITECTURES).index(machine)
-    load, jump_equal, jump_at_least, jump_bits, give = 0x20, 0x15, 0x35, 0x45, 0x06
-    allow, kill, errno = 0x7FFF0000, 0x80000000, 0x00050000
-    steps = [(load, 0, 0, 4), (jump_equal, 1, 0, ARCHITECTURES[machine]), (give, 0, 0, kill), (load, 0, 0, 0)]
-    if machine == "x86_64":
-        steps += [(jump_at_least, 0, 1, X32), (give, 0, 0, errno | ENOSYS)]
+    return list(ARCHITECTURES).index(machine)
+
+
+def seccomp_program(column: int, rules: tuple[Rule, ...]) -> bytes:
+    """The filter in classic BPF: eight bytes an instruction (code, jump if true, jump if false, operand)."""
+    load, keep_bits, jump_equal, jump_at_least, give = 0x20, 0x54, 0x15, 0x35, 0x06
+    steps = [(load, 0, 0, 4), (jump_equal, 1, 0, list(ARCHITECTURES.values())[column]), (give, 0, 0, KILL)]
+    steps += [(load, 0, 0, 0)]
+    if column == 0:
+        steps += [(jump_at_least, 0, 1, X32), (give, 0, 0, ERRNO | ENOSYS)]
     for table, error in ((DENIED, EPERM), (UNKNOWN, ENOSYS)):
         for numbers in table.values():
             number = numbers[column]
             if number is not None:
-                steps += [(jump_equal, 0, 1, number), (give, 0, 0, errno | error)]
-    if not config.connect:
-        steps += [(jump_equal, 0, 1, CONNECT[column]), (give, 0, 0, errno | EPERM)]
-    steps += [(jump_equal, 0, 4, CLONE[column]), (load, 0, 0, FIRST_ARGUMENT)]
-    steps += [(jump_bits, 0, 1, CLONE_NEW), (give, 0, 0, errno | EPERM), (give, 0, 0, allow)]
-    for call, argument, values, inside, outside in (
-        (IOCTL, SECOND_ARGUMENT, TERMINAL_INPUT, errno | EPERM, allow),
-        (SOCKET, FIRST_ARGUMENT, config.sockets, allow, errno | EAFNOSUPPORT),
-    ):
-        steps += [(jump_equal, 0, len(values) + 3, call[column]), (load, 0, 0, argument)]
-        steps += [(jump_equal, len(values) - k, 0, value) for k, value in enumerate(values)]
-        steps += [(give, 0, 0, outside), (give, 0, 0, inside)]
-    steps += [(give, 0, 0, allow)]
+                steps += [(jump_equal, 0, 1, number), (give, 0, 0, ERRNO | error)]
+    for rule in rules:
+        # From the end: each test that fails jumps over all that follow it.
+        block = [(give, 0, 0, rule.result)]
+        for index, mask, values in reversed(rule.arguments):
+            tests = [(jump_equal, len(values) - 1 - k, 0, value) for k, value in enumerate(values)]
+            tests[-1] = (jump_equal, 0, len(block), values[-1])
+            block = [(load, 0, 0, 16 + 8 * index), (keep_bits, 0, 0, mask), *tests, *block]
+        steps += [(load, 0, 0, 0), (jump_equal, 0, len(block), rule.call[column]), *block]
+    steps += [(give, 0, 0, ALLOW)]
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
@@ -159,13 +218,13 @@ def _checked(result: int) -> int:
     return result
 
 
-def confine(config: Confinement) -> None:
-    """Shuts the doors. Raises OSError when one of them stays open."""
+def confine(config: Confinement) -> int:
+    """Shuts the doors; returns what `restrict_calls` does. Raises OSError when one of them stays open."""
     _checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     # No capabilities, and with the line above none can come back (capabilities(7)).
     _checked(LIBC.capset(struct.pack("=Ii", 0x20080522, 0), bytes(24)))
     restrict_files(config)
-    restrict_calls(config)
+    return restrict_calls(config)
 
 
 def hand_out_listener(placeholder: str) -> None:
@@ -193,14 +252,16 @@ def main() -> None:
     config = Confinement(
         tuple(fields["read"]),
         tuple(fields["write"]),
-        tuple(fields["sockets"]),
-        bool(fields["connect"]),
+        bool(fields["supervised"]),
         str(fields["gateway"]),
     )
     try:
         if config.gateway:
             hand_out_listener(config.gateway)
-        confine(config)
+        asking = confine(config)
+        if asking:
+            hand_out(asking)
+            os.close(asking)
         os.execv(sys.argv[2], sys.argv[2:])
     except OSError as error:
         print(f"jail: {sys.argv[2]}: {error.strerror or error}", file=sys.stderr)

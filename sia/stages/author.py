@@ -9,9 +9,9 @@ from sia.author.prompts import render_prompt
 from sia.evidence.context import render_context
 from sia.evidence.latest import render_evidence
 from sia.jail.protocol import Command, Limits, Mount, OnLine
+from sia.plainfile import read_text
 from sia.stages.measured import measured_again
 from sia.stages.session import Session, own_environment, own_mounts, raise_if_disk_full
-from sia.store.outputs import read_text
 from sia.store.records import Authored, GenerationRecord
 from sia.store.run_directory import AUTHOR_LOG
 

@@ -1,6 +1,9 @@
 """The score stage: the evaluator measures a clean copy of the outputs against the private data."""
 
+from contextlib import suppress
+
 from sia.jail.protocol import Command, Limits, Mount, OnLine
+from sia.plainfile import read_plain
 from sia.score.measure import Measurement
 from sia.score.model import ScoreFailure
 from sia.score.results import MAX_BYTES
@@ -44,9 +47,10 @@ def score_stage(session: Session, on_line: OnLine) -> None:
         if isinstance(measured, ScoreFailure):
             raise_if_disk_full(session, measured.reason)
         files = [log]
-        results = copy / RESULTS_FILE
-        if results.is_file() and not results.is_symlink() and results.stat().st_size <= MAX_BYTES:
-            files.append(results.replace(staging / RESULTS_FILE))
+        with suppress(ValueError):
+            results = staging / RESULTS_FILE
+            results.write_bytes(read_plain(copy / RESULTS_FILE, MAX_BYTES))
+            files.append(results)
         record = _record(measured, outcome.seconds)
         session.run.commit(number, record, files)
         session.progress.add(record)

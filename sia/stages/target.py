@@ -6,9 +6,10 @@ from sia.author.brief import AGENT_FILE, REQUIREMENTS_FILE
 from sia.environment import agent_environment, requirements_of
 from sia.errors import HostError
 from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
+from sia.plainfile import read_text
 from sia.stages.author import FEEDBACK_PROMPT, HANDED_ON, META_PROMPT
 from sia.stages.session import Session, program_environment, python_mounts, raise_if_disk_full
-from sia.store.outputs import collect_outputs, read_text
+from sia.store.outputs import collect_outputs
 from sia.store.records import Ran
 from sia.store.run_directory import AGENT_LOG, AUTHOR_LOG, EVALUATION_LOG, GENERATION_FILE, RESULTS_FILE
 
