@@ -55,6 +55,6 @@ def copy_outputs(source: Path, into: Path, left_out: frozenset[str]) -> None:
         target = into / Path(folder).relative_to(source)
         target.mkdir(parents=True, exist_ok=True)
         for name in set(names).intersection(kept):
-            with suppress(OSError), open_plain(Path(folder, name), beneath=source) as file:
-                with (target / name).open("wb") as copy:
-                    shutil.copyfileobj(file, copy)
+            path = Path(folder, name)
+            with suppress(OSError), open_plain(path, source) as file, (target / name).open("wb") as copy:
+                shutil.copyfileobj(file, copy)
