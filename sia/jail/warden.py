@@ -80,10 +80,14 @@ def main() -> None:
         os.write(status, json.dumps({"error": error.strerror}).encode())
         return
     ended = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else None
+    # select() refuses descriptors above 1,023.
+    ready = select.poll()
+    ready.register(control, select.POLLIN)
+    if ended is not None:
+        ready.register(ended, select.POLLIN)
     exit_status = None
     while exit_status is None:
-        ready, _, _ = select.select([control] if ended is None else [control, ended], [], [], 0.2)
-        if control in ready:
+        if any(descriptor == control for descriptor, _ in ready.poll(200)):
             kill_all(child.pid)
             return
         exit_status = child.poll()
