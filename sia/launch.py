@@ -56,6 +56,8 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             versions=_versions(python),
             jail=jail.name,
             jail_gaps=jail.gaps,
+            limits=limit_flags(settings),
+            gpu=settings.gpu,
         )
 
     run = create_run(settings.runs_dir, settings.run_id, describe)
@@ -71,6 +73,9 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
         record = read_run_record(run.path)
         settings = settings.model_copy(
             update={
+                **{f"limit_{name}": value for name, value in record.limits.items()},
+                **{f"limit_{name}": value for name, value in limit_flags(settings).items()},
+                "gpu": settings.gpu or record.gpu,
                 "task": record.task if not record.task_dir else None,
                 "task_dir": Path(record.task_dir) if record.task_dir else None,
                 "backend": record.backend,
@@ -123,6 +128,12 @@ def task_digest(task: TaskPackage) -> str:
         if "__pycache__" not in file.parts:
             digest.update(f"{file.relative_to(task.root).as_posix()}\0{digest_file(file)}\n".encode())
     return digest.hexdigest()
+
+
+def limit_flags(settings: RunSettings) -> dict[str, float]:
+    """The limits that were asked for, by name."""
+    given = settings.model_dump(include={name for name in RunSettings.model_fields if name.startswith("limit_")})
+    return {name.removeprefix("limit_"): value for name, value in given.items() if value is not None}
 
 
 def _versions(python: Path) -> dict[str, str]:

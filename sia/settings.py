@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sia.errors import UsageError
+from sia.task.manifest import Size
 
 SETTINGS_FILE = "sia.toml"
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -50,6 +51,14 @@ class RunSettings(BaseModel):
     sandbox: Literal["auto", "bubblewrap", "namespaces", "landlock", "none"] = Field(
         default="auto", description="how generated programs are shut in"
     )
+    limit_seconds: Seconds | None = Field(default=None, description="wall clock of a target agent, over task.toml")
+    limit_cpu: Seconds | None = Field(default=None, description="CPU time of a program's processes together")
+    limit_memory: Size | None = Field(default=None, description="memory of a program's processes together, e.g. 4GB")
+    limit_processes: int | None = Field(default=None, ge=1, description="processes living at one time")
+    limit_file: Size | None = Field(default=None, description="length of any one file that a program writes")
+    limit_disk: Size | None = Field(default=None, description="everything that a program leaves on the disk")
+    limit_output: Size | None = Field(default=None, description="bytes of stdout and stderr that a log keeps")
+    gpu: bool = Field(default=False, description="let target agents see the CUDA devices")
     runs_dir: Path = Field(default=Path("runs"), description="folder of the run directories")
     resume: bool = Field(default=False, description="go on with an interrupted run")
 

@@ -27,6 +27,16 @@ def run(
     sandbox: Annotated[
         str | None, typer.Option(help="auto, bubblewrap, namespaces, landlock or none.  [default: auto]")
     ] = None,
+    limit_seconds: Annotated[
+        str | None, typer.Option(help="Wall clock of a target agent, e.g. 10m.  [default: of the task, else 600s]")
+    ] = None,
+    limit_cpu: Annotated[str | None, typer.Option(help="CPU time of each.  [default: wall clock x processors]")] = None,
+    limit_memory: Annotated[str | None, typer.Option(help="Memory of each, e.g. 4GB.  [default: half of all]")] = None,
+    limit_processes: Annotated[int | None, typer.Option(help="Processes of each.  [default: 256]")] = None,
+    limit_file: Annotated[str | None, typer.Option(help="Length of any one file.  [default: 2GB]")] = None,
+    limit_disk: Annotated[str | None, typer.Option(help="Disk space of each.  [default: 4GB]")] = None,
+    limit_output: Annotated[str | None, typer.Option(help="Output that a log keeps.  [default: 16MB]")] = None,
+    gpu: Annotated[bool | None, typer.Option("--gpu", help="Let target agents see the CUDA devices.")] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the run directories.  [default: runs]")] = None,
     resume: Annotated[bool | None, typer.Option("--resume", help="Go on with the run --run-id.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object an event, on stdout.")] = False,
@@ -57,6 +67,14 @@ def run(
         "seed": seed,
         "sealed_fraction": sealed_fraction,
         "sandbox": sandbox,
+        "limit_seconds": limit_seconds,
+        "limit_cpu": limit_cpu,
+        "limit_memory": limit_memory,
+        "limit_processes": limit_processes,
+        "limit_file": limit_file,
+        "limit_disk": limit_disk,
+        "limit_output": limit_output,
+        "gpu": gpu or None,
         "runs_dir": runs_dir,
         "resume": resume or None,
     }

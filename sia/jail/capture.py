@@ -24,6 +24,7 @@ class Capture:
         self._told = 0.0
         self._line = bytearray()
         self.total = 0
+        self.kept = 0
         self.last_line = ""
 
     def take(self, piece: bytes) -> None:
@@ -43,7 +44,8 @@ class Capture:
         with self._file:
             written = self._file.tell()
             tail = bytes(self._tail[-self._tail_size :]) if self._tail_size else b""
-            left_out = self.total - written - len(tail)
+            self.kept = written + len(tail)
+            left_out = self.total - self.kept
             if left_out:
                 self._file.write(f"\n[... {left_out} bytes left out ...]\n".encode())
             self._file.write(tail)

@@ -49,6 +49,6 @@ class LandlockJail:
         environment, gateway = open_listener(command)
         supervisor = Supervisor(gateway, [Path(path) for path in (*writable, "/dev/shm")])
         try:
-            return supervise(command, stage_argv(command, config), environment, on_line, supervisor.take)
+            return supervise(command, stage_argv(command, config), environment, on_line, supervisor.take, closed=True)
         finally:
             supervisor.close()

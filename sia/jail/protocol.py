@@ -34,8 +34,10 @@ class Limits:
     """Of the whole process tree, shared pages counted once."""
     processes: int | None = None
     """Living at one time."""
+    file_bytes: int | None = None
+    """Length of any one file; writing beyond it fails."""
     disk_bytes: int | None = None
-    """Under all writable mounts together, and of any one file."""
+    """Under all writable mounts together."""
     cpu_seconds: float | None = None
     """Of the living processes of the tree together."""
 
@@ -72,7 +74,7 @@ class Outcome:
     last_line: str
     """Its last non-empty line of output, for messages."""
     events: tuple[str, ...] = ()
-    """What the jail refused or cleaned up, in words."""
+    """The limits that struck, and what the jail cleaned up, in words."""
 
     @property
     def succeeded(self) -> bool:

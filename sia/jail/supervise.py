@@ -15,7 +15,7 @@ from pathlib import Path
 from sia.errors import HostError
 from sia.jail.capture import Capture
 from sia.jail.protocol import Command, Limits, OnLine, Outcome
-from sia.jail.watch import Watch
+from sia.jail.watch import Watch, size
 
 WARDEN = Path(__file__).with_name("warden.py")
 PIECE = 1 << 16
@@ -29,10 +29,12 @@ def supervise(
     environment: Mapping[str, str],
     on_line: OnLine | None = None,
     on_descriptor: Callable[[int], None] | None = None,
+    closed: bool = False,
 ) -> Outcome:
     """Runs `argv`, a backend's wrapping of the command's own, with the command's limits and log.
 
     `on_descriptor` gets, and owns, the descriptor that the stage program hands out before it becomes the command.
+    `closed` has the warden keep signals among the command's processes, where there is no process namespace to do it.
     """
     try:
         capture = Capture(command.log, command.limits.output_bytes, on_line)
@@ -44,7 +46,16 @@ def supervise(
     ours, theirs = socket.socketpair()
     start = time.monotonic()
     warden = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(WARDEN), str(control_read), str(status_write), *argv],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            str(WARDEN),
+            str(control_read),
+            str(status_write),
+            "closed" if closed else "open",
+            *argv,
+        ],
         stdin=theirs.fileno() if on_descriptor else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -84,7 +95,7 @@ def supervise(
         capture.close()
     except OSError as error:
         raise _log_error(command, error) from None
-    return _outcome(command, status, stopped_by, time.monotonic() - start, capture)
+    return _outcome(command, status, stopped_by, time.monotonic() - start, capture, watch)
 
 
 def _set_limits(limits: Limits) -> None:
@@ -92,8 +103,8 @@ def _set_limits(limits: Limits) -> None:
     if limits.memory_bytes is not None:
         # Address space would count what is reserved and never touched; the watch counts the whole tree.
         resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
-    if limits.disk_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk_bytes, limits.disk_bytes))
+    if limits.file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
 
 
 def _take_descriptor(channel: socket.socket, on_descriptor: Callable[[int], None], deadline: float) -> None:
@@ -137,11 +148,17 @@ def _drain(
             capture.take(piece)
 
 
-def _outcome(command: Command, status: bytes, stopped_by: str | None, seconds: float, capture: Capture) -> Outcome:
+def _outcome(
+    command: Command, status: bytes, stopped_by: str | None, seconds: float, capture: Capture, watch: Watch
+) -> Outcome:
     told = json.loads(status) if status else {}
     if "error" in told:
         raise HostError(f"cannot start {command.argv[0]}: {told['error']}", "check that it exists and can be executed")
-    left = int(told.get("left", 0))
+    events = [f"stopped by its {stopped_by}"] if stopped_by else []
+    if left := int(told.get("left", 0)):
+        events.append(f"left {left} processes behind; killed")
+    if left_out := capture.total - capture.kept:
+        events.append(f"output limit of {size(command.limits.output_bytes)}: {left_out} bytes were left out of the log")
     return Outcome(
         exit_status=None if stopped_by else told.get("exit"),
         stopped_by=stopped_by or (None if told else "death of its warden"),
@@ -149,7 +166,7 @@ def _outcome(command: Command, status: bytes, stopped_by: str | None, seconds: f
         peak_memory_bytes=told.get("peak"),
         output_bytes=capture.total,
         last_line=capture.last_line,
-        events=(f"left {left} processes behind; killed",) if left else (),
+        events=(*events, *watch.struck()),
     )
 
 

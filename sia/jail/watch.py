@@ -30,20 +30,36 @@ class Watch:
             and sum(map(_resident, tree)) > limits.memory_bytes
             and sum(map(_proportional, tree)) > limits.memory_bytes
         ):
-            return f"memory limit of {limits.memory_bytes >> 20} MiB"
+            return f"memory limit of {size(limits.memory_bytes)}"
         if limits.cpu_seconds is not None and sum(map(_cpu_seconds, tree)) > limits.cpu_seconds:
             return f"limit of {limits.cpu_seconds:g} CPU seconds"
         if limits.disk_bytes is not None and self._disk_bytes() > limits.disk_bytes:
-            return f"disk limit of {limits.disk_bytes >> 20} MiB"
+            return f"disk limit of {size(limits.disk_bytes)}"
         return None
 
+    def struck(self) -> tuple[str, ...]:
+        """The limits that the program ran into without being stopped, seen in what it left."""
+        limit = self.command.limits.file_bytes
+        if limit is not None and max((_used(folder)[1] for folder in self._writable()), default=0) >= limit:
+            return (f"file size limit of {size(limit)} reached",)
+        return ()
+
     def _disk_bytes(self) -> int:
-        return sum(_used(str(mount.path)) for mount in self.command.mounts if mount.writable)
+        return sum(_used(folder)[0] for folder in self._writable())
+
+    def _writable(self) -> list[str]:
+        return [str(mount.path) for mount in self.command.mounts if mount.writable]
 
 
-def _used(folder: str) -> int:
-    """Bytes on disk below a folder; holes and links count nothing."""
-    total, queue = 0, [folder]
+def size(count: int) -> str:
+    """A number of bytes in words."""
+    unit, shift = ("GiB", 30) if count % (1 << 30) == 0 else ("MiB", 20) if count >= 1 << 20 else ("KiB", 10)
+    return f"{count >> shift} {unit}"
+
+
+def _used(folder: str) -> tuple[int, int]:
+    """Bytes on disk below a folder, where holes and links count nothing; and the length of the longest file."""
+    total, longest, queue = 0, 0, [folder]
     while queue:
         try:
             with os.scandir(queue.pop()) as entries:
@@ -51,10 +67,12 @@ def _used(folder: str) -> int:
                     if entry.is_dir(follow_symlinks=False):
                         queue.append(entry.path)
                     else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                        status = entry.stat(follow_symlinks=False)
+                        total += status.st_blocks * 512
+                        longest = max(longest, status.st_size)
         except OSError:
             continue
-    return total
+    return total, longest
 
 
 def _read(process: int, name: str) -> bytes:

@@ -8,8 +8,9 @@ from sia.author.brief import Brief, PastGeneration, TaskBrief
 from sia.author.prompts import render_prompt
 from sia.evidence.context import render_context
 from sia.evidence.latest import render_evidence
-from sia.jail.protocol import Command, Limits, Mount, OnLine
+from sia.jail.protocol import Command, Mount, OnLine
 from sia.plainfile import read_text
+from sia.stages.limits import limits_of
 from sia.stages.measured import measured_again
 from sia.stages.session import Session, own_environment, own_mounts, raise_if_disk_full
 from sia.store.records import Authored, GenerationRecord
@@ -41,7 +42,7 @@ def author_stage(session: Session, on_line: OnLine) -> None:
                 argv=session.author.argv(workspace),
                 cwd=workspace,
                 log=log,
-                limits=Limits(seconds=session.author.seconds),
+                limits=limits_of(session.settings, session.task.manifest.limits, session.author.seconds),
                 mounts=(
                     Mount(workspace, writable=True),
                     Mount(session.task.public_dir),
@@ -60,7 +61,11 @@ def author_stage(session: Session, on_line: OnLine) -> None:
         files[1].write_text(prompt, encoding="utf-8")
         left, problem = take_files(workspace, staging)
         record = Authored(
-            author=session.author.name, parent=brief.parent, seconds=outcome.seconds, failure=failure or problem
+            author=session.author.name,
+            parent=brief.parent,
+            seconds=outcome.seconds,
+            events=outcome.events,
+            failure=failure or problem,
         )
         session.run.commit(number, record, files + left)
         session.progress.add(record)

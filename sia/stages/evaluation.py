@@ -2,11 +2,12 @@
 
 from contextlib import suppress
 
-from sia.jail.protocol import Command, Limits, Mount, OnLine
+from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
 from sia.score.measure import Measurement
 from sia.score.model import ScoreFailure
 from sia.score.results import MAX_BYTES
+from sia.stages.limits import limits_of
 from sia.stages.measured import measure_results
 from sia.stages.session import Session, program_environment, python_mounts, raise_if_disk_full
 from sia.stages.target import RESERVED
@@ -23,13 +24,14 @@ def score_stage(session: Session, on_line: OnLine) -> None:
         # Same name as the generation's folder: evaluators may print it.
         copy, log = staging / folder.name, staging / EVALUATION_LOG
         copy.mkdir()
+        limits = session.task.manifest.limits
         copy_outputs(folder, copy, RESERVED)
         outcome = session.jail.run(
             Command(
                 argv=(str(session.python), str(session.task.evaluator), "--gen-dir", str(copy)),
                 cwd=copy,
                 log=log,
-                limits=Limits(seconds=session.task.manifest.limits.evaluation_seconds),
+                limits=limits_of(session.settings, limits, limits.evaluation_seconds),
                 mounts=(Mount(session.task.root), Mount(copy, writable=True), *python_mounts(session.python)),
                 environment=program_environment(copy, session.python),
             ),
@@ -51,12 +53,13 @@ def score_stage(session: Session, on_line: OnLine) -> None:
             results = staging / RESULTS_FILE
             results.write_bytes(read_plain(copy / RESULTS_FILE, MAX_BYTES))
             files.append(results)
-        record = _record(measured, outcome.seconds)
+        record = _record(measured, outcome)
         session.run.commit(number, record, files)
         session.progress.add(record)
 
 
-def _record(measured: Measurement | ScoreFailure, seconds: float) -> Scored:
+def _record(measured: Measurement | ScoreFailure, outcome: Outcome) -> Scored:
+    seconds, events = outcome.seconds, outcome.events
     if isinstance(measured, ScoreFailure):
-        return Scored(seconds=seconds, failure=measured.reason)
-    return Scored(seconds=seconds, all=measured.all, dev=measured.dev, sealed=measured.sealed)
+        return Scored(seconds=seconds, events=events, failure=measured.reason)
+    return Scored(seconds=seconds, events=events, all=measured.all, dev=measured.dev, sealed=measured.sealed)

@@ -5,9 +5,10 @@ from pathlib import Path
 from sia.author.brief import AGENT_FILE, REQUIREMENTS_FILE
 from sia.environment import agent_environment, requirements_of
 from sia.errors import HostError
-from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
+from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_text
 from sia.stages.author import FEEDBACK_PROMPT, HANDED_ON, META_PROMPT
+from sia.stages.limits import limits_of
 from sia.stages.session import Session, program_environment, python_mounts, raise_if_disk_full
 from sia.store.outputs import collect_outputs
 from sia.store.records import Ran
@@ -54,17 +55,12 @@ def _commit(session: Session, record: Ran, files: list[Path]) -> None:
 
 def _command(session: Session, number: int, python: Path, work: Path, log: Path) -> Command:
     agent, limits = session.run.generation_dir(number) / AGENT_FILE, session.task.manifest.limits
-    public = session.task.public_dir
+    settings, public = session.settings, session.task.public_dir
     return Command(
         argv=(str(python), str(agent), "--dataset_dir", str(public), "--working_dir", str(work)),
         cwd=work,
         log=log,
-        limits=Limits(
-            seconds=limits.seconds,
-            memory_bytes=limits.memory,
-            processes=limits.processes,
-            disk_bytes=limits.disk,
-        ),
+        limits=limits_of(settings, limits, settings.limit_seconds or limits.seconds),
         mounts=(Mount(agent), Mount(public), Mount(work, writable=True), *python_mounts(python)),
         environment=program_environment(work, python),
     )

@@ -25,6 +25,12 @@ class OpenGeneration:
         return None
 
     @property
+    def _events(self) -> tuple[str, ...]:
+        """What the jail told of each stage, those of the target agent without its name."""
+        told = [("author: ", self.authored), ("", self.ran), ("evaluator: ", self.scored)]
+        return tuple(who + event for who, record in told if record is not None for event in record.events)
+
+    @property
     def next_stage(self) -> Stage:
         """The first stage without a record; after a failure straight to the decision."""
         if self.failure:
@@ -49,7 +55,7 @@ class OpenGeneration:
             failure=self.failure,
             seconds={r.stage: r.seconds for r in done if not isinstance(r, Decided)},
             peak_memory_bytes=self.ran.peak_memory_bytes if self.ran else None,
-            jail_events=self.ran.events if self.ran else (),
+            jail_events=self._events,
         )
 
 

@@ -25,6 +25,7 @@ class Authored(Frozen):
     parent: int | None
     lever: Lever = "harness"
     seconds: float
+    events: tuple[str, ...] = ()
     failure: str | None = None
 
 
@@ -47,6 +48,7 @@ class Scored(Frozen):
     all: Score | None = None
     dev: Score | None = None
     sealed: Score | None = None
+    events: tuple[str, ...] = ()
     failure: str | None = None
 
 
@@ -75,7 +77,7 @@ class GenerationRecord(Frozen):
     tokens: int = 0
     seconds: dict[Stage, float] = Field(description="wall-clock seconds of each stage that took place")
     peak_memory_bytes: int | None = None
-    jail_events: tuple[str, ...] = ()
+    jail_events: tuple[str, ...] = Field(default=(), description="limits that struck and outputs that were refused")
 
 
 class FinalScores(Frozen):
@@ -104,6 +106,8 @@ class RunRecord(Frozen):
     versions: dict[str, str] = Field(description="of Python, sia and the packages that the target agents get")
     jail: str
     jail_gaps: tuple[str, ...]
+    limits: dict[str, float] = Field(default_factory=dict, description="--limit-NAME flags, over those of the task")
+    gpu: bool = False
     generations: int = 0
     best: int | None = None
     stopped_because: str | None = None

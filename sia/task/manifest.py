@@ -53,13 +53,16 @@ class MetricTable(_Table):
 
 
 class LimitsTable(_Table):
-    """[limits]: of one run of the target agent, and of the evaluator; seconds, bytes, US dollars."""
+    """[limits]: of each generated program and of the evaluator; seconds, bytes, US dollars."""
 
-    seconds: float = Field(default=600.0, gt=0)
-    evaluation_seconds: float = Field(default=1800.0, gt=0)
-    memory: Size | None = None
-    processes: int | None = Field(default=None, gt=0)
-    disk: Size | None = None
+    seconds: float = Field(default=600.0, gt=0, description="wall clock, of the target agent")
+    evaluation_seconds: float = Field(default=1800.0, gt=0, description="wall clock, of the evaluator")
+    cpu: float | None = Field(default=None, gt=0, description="CPU seconds; default: wall clock times processors")
+    memory: Size | None = Field(default=None, description="of the whole tree; default: half of the machine's")
+    processes: int = Field(default=256, gt=0, description="living at one time")
+    file: Size = Field(default=2 << 30, description="length of any one file")
+    disk: Size = Field(default=4 << 30, description="everything under the working folder")
+    output: Size = Field(default=16 << 20, description="of stdout and stderr; more is cut out of the log's middle")
     cost: float | None = Field(default=None, ge=0)
 
 

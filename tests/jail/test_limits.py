@@ -195,3 +195,14 @@ def test_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     command = Command(("/no/such/program",), tmp_path / "work", tmp_path / "log", Limits(seconds=5))
     with pytest.raises(HostError, match="cannot start /no/such/program"):
         ProcessJail().run(command)
+
+
+@pytest.mark.slow
+def test_chain_of_short_lives_is_stopped(jail: Jail, tmp_path: Path) -> None:
+    if jail.name == "none":
+        pytest.skip("without walls who forks and ends at once can outrun the warden")
+    code = "import os\nif os.fork() == 0:\n    while True:\n        os.setsid()\n        if os.fork(): os._exit(0)"
+    outcome = run(jail, tmp_path, code, Limits(seconds=20))
+    assert outcome.exit_status == 0
+    assert outcome.seconds < 15
+    assert living(tmp_path) == []
