@@ -48,7 +48,7 @@ class RunSettings(BaseModel):
     patience: int | None = Field(default=None, ge=1, description="stop after so many generations without a new best")
     seed: int = Field(default=0, ge=0, description="of the item split and the offline author")
     sealed_fraction: float = Field(default=0.3, ge=0.0, le=0.9, description="share of items kept back until the end")
-    sandbox: Literal["auto", "bubblewrap", "namespaces", "landlock", "none"] = Field(
+    sandbox: Literal["auto", "bubblewrap", "namespaces", "landlock", "docker", "podman", "seatbelt", "none"] = Field(
         default="auto", description="how generated programs are shut in"
     )
     limit_seconds: Seconds | None = Field(default=None, description="wall clock of a target agent, over task.toml")

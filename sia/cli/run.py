@@ -25,7 +25,8 @@ def run(
         float | None, typer.Option(help="Share of items kept back until the end.  [default: 0.3]")
     ] = None,
     sandbox: Annotated[
-        str | None, typer.Option(help="auto, bubblewrap, namespaces, landlock or none.  [default: auto]")
+        str | None,
+        typer.Option(help="bubblewrap, namespaces, landlock, docker, podman, seatbelt, none.  [default: auto]"),
     ] = None,
     limit_seconds: Annotated[
         str | None, typer.Option(help="Wall clock of a target agent, e.g. 10m.  [default: of the task, else 600s]")
