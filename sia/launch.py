@@ -38,6 +38,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     choose_author(settings.backend)
     jail = choose_jail(settings.sandbox)
     task = prepare_task(_task_folder(settings), progress)
+    _refuse_runs_inside(settings.runs_dir, task)
     python = agent_environment(task.manifest.agent.packages, progress)
 
     def describe(run_id: str) -> RunRecord:
@@ -93,6 +94,7 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
                 f"task {task.name} has changed since run {record.run_id} began",
                 "restore the task's files, or start a new run",
             )
+        _refuse_runs_inside(settings.runs_dir, task)
         python = agent_environment(task.manifest.agent.packages, progress)
         return _session(settings, task, run, python, choose_jail(settings.sandbox)), record
     except BaseException:
@@ -111,6 +113,14 @@ def _session(settings: RunSettings, task: TaskPackage, run: RunDirectory, python
         python=python,
         progress=fold(run.ledger.lines),
     )
+
+
+def _refuse_runs_inside(runs_dir: Path, task: TaskPackage) -> None:
+    """Agents see the public folder: scores that were kept back would lie in their sight."""
+    place = runs_dir.resolve()
+    for folder in (task.public_dir, task.private_dir):
+        if place.is_relative_to(folder.resolve()):
+            raise UsageError(f"the runs folder {place} lies in {folder}", "name another with --runs-dir")
 
 
 def _task_folder(settings: RunSettings) -> Path:

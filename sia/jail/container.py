@@ -96,5 +96,8 @@ def container_arguments(command: Command, config: Confinement, name: str, entran
     if entrance is not None:
         mounts.append((str(entrance), str(entrance), False))
     for outside, inside, writable in mounts:
+        if Path(outside).is_char_device():
+            arguments += ["--device", outside]
+            continue
         arguments += ["--mount", f"type=bind,src={outside},dst={inside}{'' if writable else ',readonly'}"]
     return [*arguments, os.environ.get(IMAGE_VARIABLE) or IMAGE, *stage_argv(command, config)]

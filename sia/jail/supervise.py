@@ -15,6 +15,7 @@ from pathlib import Path
 from sia.errors import HostError
 from sia.jail.capture import Capture
 from sia.jail.protocol import Command, Limits, OnLine, Outcome
+from sia.jail.refuse import refuse_protected
 from sia.jail.scope import has_scopes, in_scope
 from sia.jail.watch import Watch, size
 
@@ -37,6 +38,7 @@ def supervise(
     `on_descriptor` gets, and owns, the descriptor that the stage program hands out before it becomes the command.
     `closed` has the warden keep signals among the command's processes, where there is no process namespace to do it.
     """
+    refuse_protected(command)
     try:
         capture = Capture(command.log, command.limits.output_bytes, on_line)
     except OSError as error:

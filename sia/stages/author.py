@@ -49,6 +49,7 @@ def author_stage(session: Session, on_line: OnLine) -> None:
                     *((Mount(session.task.reference_dir),) if session.task.reference_dir else ()),
                     *own_mounts(),
                 ),
+                protected=(session.task.private_dir,),
                 environment=own_environment(workspace),
             ),
             on_line,

@@ -1,6 +1,7 @@
 """The score stage: the evaluator measures a clean copy of the outputs against the private data."""
 
 from contextlib import suppress
+from pathlib import Path
 
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
@@ -14,6 +15,7 @@ from sia.stages.target import RESERVED
 from sia.store.outputs import copy_outputs
 from sia.store.records import Scored
 from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
+from sia.task.package import TaskPackage
 
 
 def score_stage(session: Session, on_line: OnLine) -> None:
@@ -32,7 +34,11 @@ def score_stage(session: Session, on_line: OnLine) -> None:
                 cwd=copy,
                 log=log,
                 limits=limits_of(session.settings, limits, limits.evaluation_seconds),
-                mounts=(Mount(session.task.root), Mount(copy, writable=True), *python_mounts(session.python)),
+                mounts=(
+                    *(Mount(path) for path in _parts(session.task)),
+                    Mount(copy, writable=True),
+                    *python_mounts(session.python),
+                ),
                 environment=program_environment(copy, session.python),
             ),
             on_line,
@@ -56,6 +62,11 @@ def score_stage(session: Session, on_line: OnLine) -> None:
         record = _record(measured, outcome)
         session.run.commit(number, record, files)
         session.progress.add(record)
+
+
+def _parts(task: TaskPackage) -> set[Path]:
+    """Where the task lies, wherever its links lead."""
+    return {task.root, *(path.resolve() for path in (task.public_dir, task.private_dir))}
 
 
 def _record(measured: Measurement | ScoreFailure, outcome: Outcome) -> Scored:

@@ -5,6 +5,7 @@ from pathlib import Path
 from sia.author.brief import AGENT_FILE, REQUIREMENTS_FILE
 from sia.environment import agent_environment, requirements_of
 from sia.errors import HostError
+from sia.jail.devices import gpu_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_text
 from sia.stages.author import FEEDBACK_PROMPT, HANDED_ON, META_PROMPT
@@ -61,7 +62,14 @@ def _command(session: Session, number: int, python: Path, work: Path, log: Path)
         cwd=work,
         log=log,
         limits=limits_of(settings, limits, settings.limit_seconds or limits.seconds),
-        mounts=(Mount(agent), Mount(public), Mount(work, writable=True), *python_mounts(python)),
+        mounts=(
+            Mount(agent),
+            Mount(public),
+            Mount(work, writable=True),
+            *python_mounts(python),
+            *(gpu_mounts() if settings.gpu else ()),
+        ),
+        protected=(session.task.private_dir,),
         environment=program_environment(work, python),
     )
 

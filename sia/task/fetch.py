@@ -25,7 +25,8 @@ def prepare_task(folder: Path, on_progress: OnProgress) -> TaskPackage:
     Raises TaskError for a bad package or checksum, HostError when the data cannot be fetched.
     """
     manifest = read_manifest(folder)
-    if not manifest.data.sources:
+    # What lies in this Python's own folders, as bundled tasks may, is in the sight of every author.
+    if not manifest.data.sources and not folder.resolve().is_relative_to(Path(sys.prefix).resolve()):
         return load_task(folder)
     place = cached_place(folder)
     if not place.is_dir():
@@ -45,8 +46,9 @@ def prepare_task(folder: Path, on_progress: OnProgress) -> TaskPackage:
 def cached_place(folder: Path) -> Path:
     """Where the complete task lies in the cache; another place when a file of the bundled task changes."""
     digest = hashlib.sha256()
+    own = not read_manifest(folder).data.sources
     for file in files_under(folder):
-        if "__pycache__" not in file.parts and file.suffix != ".csv":
+        if "__pycache__" not in file.parts and (own or file.suffix != ".csv"):
             digest.update(f"{file.relative_to(folder).as_posix()}\0{digest_file(file)}\n".encode())
     return cache_dir() / "tasks" / digest.hexdigest()[:16] / folder.name
 
@@ -54,7 +56,8 @@ def cached_place(folder: Path) -> Path:
 def _materialise(folder: Path, manifest: Manifest, place: Path, on_progress: OnProgress) -> None:
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".new-") as beside:
         new = Path(beside) / folder.name
-        shutil.copytree(folder, new, ignore=shutil.ignore_patterns("__pycache__", "*.csv"))
+        fetched = ("*.csv",) if manifest.data.sources else ()
+        shutil.copytree(folder, new, ignore=shutil.ignore_patterns("__pycache__", *fetched))
         for source in manifest.data.sources:
             on_progress(f"fetching the data of {folder.name}: {source.distribution} {source.version} from the index")
             on_progress(f"source: {manifest.task.source}; license: {manifest.task.license}")

@@ -36,6 +36,7 @@ def load_task(root: Path) -> TaskPackage:
     description = _read_description(public / "task.md")
     if not private.is_dir() or not any(private.iterdir()):
         raise TaskError(private, "the private folder is missing or empty", "put the held-out data there")
+    _refuse_overlap(public, private)
     evaluator = next((d / "evaluate.py" for d in (private, public) if (d / "evaluate.py").is_file()), None)
     if evaluator is None:
         raise TaskError(
@@ -52,6 +53,14 @@ def load_task(root: Path) -> TaskPackage:
         manifest=manifest,
         description=description,
     )
+
+
+def _refuse_overlap(public: Path, private: Path) -> None:
+    """Agents see the public folder whole: nothing of the private one may lie in it, whatever links say."""
+    shown, hidden = public.resolve(), private.resolve()
+    if hidden.is_relative_to(shown) or shown.is_relative_to(hidden):
+        told = f"lies in {public}" if hidden.is_relative_to(shown) else f"holds {public}"
+        raise TaskError(private, f"{told} (links followed): agents would read the answers", "keep the two apart")
 
 
 def _read_description(file: Path) -> str:

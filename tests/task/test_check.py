@@ -39,8 +39,8 @@ def test_link_from_public_to_private(task: Path) -> None:
 
 def test_private_folder_that_is_a_link(task: Path) -> None:
     private = task / "data" / "private"
-    private.rename(task / "data" / "public" / "hidden")
-    private.symlink_to("public/hidden")
+    private.rename(task / "hidden")
+    private.symlink_to("../hidden")
     assert "data/private" in [f.subject for f in errors(task)]
 
 
