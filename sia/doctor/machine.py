@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sia.doctor.finding import Finding
-from sia.environment import cache_dir
+from sia.environment import cache_dir, find_uv
 from sia.jail.devices import gpu_devices
 
 MIN_PYTHON = (3, 11)
@@ -60,11 +60,8 @@ def check_venv() -> Finding:
 
 def check_uv() -> Finding:
     """Makes an environment with uv."""
-    try:
-        from uv import find_uv_bin
-
-        uv = find_uv_bin()
-    except (ImportError, FileNotFoundError):
+    uv = find_uv()
+    if uv is None:
         return Finding("uv", "note", "not there; pip builds the environments", "`pip install uv` makes that faster")
     with tempfile.TemporaryDirectory(prefix="sia-doctor-") as folder:
         if problem := _fails(uv, "venv", "--quiet", "--python", sys.executable, str(Path(folder, "venv"))):
