@@ -17,6 +17,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Spending(Frozen):
+    """What the model calls of a stage cost, with those of starts of the stage that were cut short."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: float = Field(default=0.0, description="US dollars, of the calls whose price is known")
+    unpriced: int = Field(default=0, description="calls whose price is not known")
+
+
 class Authored(Frozen):
     """The author stage: who wrote the target agent, on which parent."""
 

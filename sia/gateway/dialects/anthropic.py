@@ -1,10 +1,10 @@
 """Anthropic Messages (platform.claude.com/docs/en/api/messages)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from sia.gateway.dialects.protocol import Asked, Endpoint, Json, has_type, integer, limit, table, tables
+from sia.gateway.dialects.protocol import Asked, Endpoint, Json, integer, limit, table, tables
 from sia.gateway.usage import Usage
 
 ENDPOINTS: Mapping[str, Endpoint] = {"/v1/messages": "generate", "/v1/messages/count_tokens": "count"}
@@ -45,7 +45,7 @@ class Anthropic:
             model=str(body.get("model", "")),
             stream=body.get("stream") is True,
             max_output=limit(body.get("max_tokens")),
-            textual=not has_type([body.get("messages"), body.get("system")], NOT_TEXT),
+            textual=all(part.get("type") not in NOT_TEXT for part in _parts(body)),
             refused=_refused(body),
         )
 
@@ -79,6 +79,14 @@ class Anthropic:
         return {"data": [entry], "has_more": False, "first_id": model, "last_id": model}
 
 
+def _parts(body: Json) -> Iterator[Json]:
+    """The parts of all messages, those inside results of tools included."""
+    for message in tables(body.get("messages")):
+        for part in tables(message.get("content")):
+            yield part
+            yield from tables(part.get("content"))
+
+
 def _refused(body: Json) -> str | None:
     for tool in tables(body.get("tools")):
         kind = tool.get("type")
@@ -86,8 +94,8 @@ def _refused(body: Json) -> str | None:
             return f"the tool {kind}, which the provider carries out outside the sandbox"
     if body.get("mcp_servers"):
         return "mcp_servers, which the provider calls outside the sandbox"
-    if has_type([body.get("messages"), body.get("system")], frozenset({"url"})):
-        return "content by URL, which the provider fetches outside the sandbox"
+    if any(table(part.get("source")).get("type") in ("url", "file") for part in _parts(body)):
+        return "content by URL or file id, which the provider fetches outside the sandbox"
     if body.get("speed") not in (None, "standard"):
         return f"speed {body['speed']!r}, whose price is not known"
     return None

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from sia.gateway.dialects.protocol import Asked, Endpoint, Json, has_key, integer, limit, table, tables
+from sia.gateway.dialects.protocol import Asked, Endpoint, Json, integer, limit, table, tables
 from sia.gateway.usage import Usage
 
 PATH = re.compile(r"/v1(?:alpha|beta)?/models/([^/:]+):(\w+)")
@@ -15,7 +15,8 @@ METHODS: Mapping[str, Endpoint] = {
     "embedContent": "embed",
     "batchEmbedContents": "embed",
 }
-NOT_TEXT = frozenset({"inlineData", "inline_data", "fileData", "file_data"})
+NOT_TEXT = frozenset({"inlineData", "inline_data"})
+FETCHED = frozenset({"fileData", "file_data"})
 CLIENT_TOOLS = frozenset({"functionDeclarations", "function_declarations"})
 STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -59,7 +60,7 @@ class Gemini:
             model=match[1],
             stream=match[2] == "streamGenerateContent",
             max_output=0 if METHODS.get(match[2]) == "embed" else most and most * choices,
-            textual=not has_key([body.get("contents"), body.get("requests"), body.get("content")], NOT_TEXT)
+            textual=all(NOT_TEXT.isdisjoint(part) for part in _parts(body))
             and not (body.get("cachedContent") or body.get("cached_content")),
             refused=_refused(body),
         )
@@ -86,11 +87,19 @@ class Gemini:
         return {"models": [{"name": f"models/{model}", "displayName": model, "supportedGenerationMethods": methods}]}
 
 
+def _parts(body: Json) -> Iterator[Json]:
+    contents = tables(body.get("contents")) or [table(body.get("contents"))]
+    for request in tables(body.get("requests")):
+        contents.append(table(request.get("content")))
+    for content in (*contents, table(body.get("content"))):
+        yield from tables(content.get("parts")) or [table(content.get("parts"))]
+
+
 def _refused(body: Json) -> str | None:
     for tool in tables(body.get("tools")):
         for kind in tool:
             if kind not in CLIENT_TOOLS:
                 return f"the tool {kind}, which the provider carries out outside the sandbox"
-    if has_key(body.get("contents"), frozenset({"fileUri", "file_uri"})):
+    if any(not FETCHED.isdisjoint(part) for part in _parts(body)):
         return "content by URI, which the provider fetches outside the sandbox"
     return None

@@ -4,9 +4,9 @@ The last is the local model server's own: log-probabilities of given continuatio
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from sia.gateway.dialects.protocol import Asked, Endpoint, Json, has_key, has_type, integer, limit, table, tables
+from sia.gateway.dialects.protocol import Asked, Endpoint, Json, integer, limit, table, tables
 from sia.gateway.usage import Usage
 
 ENDPOINTS: Mapping[str, Endpoint] = {
@@ -46,8 +46,8 @@ class OpenAI:
             model=str(body.get("model", "")),
             stream=body.get("stream") is True,
             max_output=0 if path in ("/v1/embeddings", "/v1/score") else most and most * max(1, integer(body.get("n"))),
-            textual=not has_type([body.get("messages"), body.get("input")], NOT_TEXT)
-            and not body.get("previous_response_id"),
+            textual=all(part.get("type") not in NOT_TEXT for part in _parts(body))
+            and not (body.get("previous_response_id") or body.get("conversation") or body.get("prompt")),
             refused=_refused(body),
         )
 
@@ -86,18 +86,22 @@ def _refused(body: Json) -> str | None:
         return "background answers, which cannot be metered"
     if body.get("service_tier") not in (None, "auto", "default", "flex"):
         return f"service_tier {body['service_tier']!r}, whose price is not known"
-    if _fetches(body):
-        return "content by URL, which the provider fetches outside the sandbox"
+    if any(_is_fetched(part) for part in _parts(body)):
+        return "content by URL or file id, which the provider fetches outside the sandbox"
     return None
 
 
-def _fetches(body: Json) -> bool:
-    if has_key(body.get("input"), frozenset({"file_url"})):
-        return True
+def _parts(body: Json) -> Iterator[Json]:
+    """The parts of all messages and input items, and the input items themselves."""
     for message in (*tables(body.get("messages")), *tables(body.get("input"))):
-        for part in tables(message.get("content")):
-            image = part.get("image_url")
-            url = image.get("url") if isinstance(image, dict) else image
-            if isinstance(url, str) and not url.startswith("data:"):
-                return True
-    return False
+        yield message
+        for name in ("content", "output"):
+            yield from tables(message.get(name))
+
+
+def _is_fetched(part: Json) -> bool:
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else image
+    file = table(part.get("file"))
+    by_id = part.get("file_id") or part.get("file_url") or file.get("file_id")
+    return bool(by_id) or (isinstance(url, str) and not url.startswith("data:"))

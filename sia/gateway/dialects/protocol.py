@@ -88,32 +88,3 @@ def tables(value: object) -> list[Json]:
 def limit(value: object) -> int | None:
     """A request's limit in tokens; None when it sets none."""
     return integer(value) or None
-
-
-def has_key(value: object, names: frozenset[str]) -> bool:
-    """Whether any object inside `value` has one of `names` as a key."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            if not names.isdisjoint(item):
-                return True
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
-    return False
-
-
-def has_type(value: object, types: frozenset[str]) -> bool:
-    """Whether any object inside `value` has one of `types` as its `type`."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            kind = item.get("type")
-            if isinstance(kind, str) and kind in types:
-                return True
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
-    return False
