@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sia
-from sia.author.program import choose_author
+from sia.author.program import AUTHORS, choose_author
 from sia.environment import agent_environment, resolved_packages
 from sia.errors import UsageError
 from sia.events import Emit, Progress
 from sia.evidence.guard import LeakGuard
+from sia.gateway.plan import ModelPlan, check_author_model, plan_models
 from sia.jail.choose import choose_jail
 from sia.jail.protocol import Jail
 from sia.settings import RunSettings
@@ -24,6 +25,8 @@ from sia.task.catalog import find_bundled
 from sia.task.fetch import prepare_task
 from sia.task.package import TaskPackage
 
+RAISED = ("max_gen", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
+"""Settings of the first start that hold on a resume, unless they are given anew."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
 
@@ -35,9 +38,11 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
 
     if settings.resume:
         return _resume(settings, progress)
-    choose_author(settings.backend)
+    check_author_model(settings, AUTHORS[settings.backend].uses_model)
+    author = choose_author(settings.backend)
     jail = choose_jail(settings.sandbox)
     task = prepare_task(_task_folder(settings), progress)
+    plan = plan_models(settings, author.uses_model, task.manifest, progress)
     python = agent_environment(task.manifest.agent.packages, progress)
 
     def describe(run_id: str) -> RunRecord:
@@ -53,6 +58,8 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             seed=settings.seed,
             sealed_fraction=settings.sealed_fraction,
             max_gen=settings.max_gen,
+            meta_model=settings.meta_model,
+            task_model=settings.task_model,
             versions=_versions(python),
             jail=jail.name,
             jail_gaps=jail.gaps,
@@ -61,7 +68,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
         )
 
     run = create_run(settings.runs_dir, settings.run_id, describe)
-    return _session(settings, task, run, python, jail), read_run_record(run.path)
+    return _session(settings, task, run, python, jail, plan), read_run_record(run.path)
 
 
 def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Session, RunRecord]:
@@ -83,24 +90,36 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
                 "parent": record.parent,
                 "seed": record.seed,
                 "sealed_fraction": record.sealed_fraction,
-                "max_gen": settings.max_gen if "max_gen" in settings.model_fields_set else record.max_gen,
+                "meta_model": record.meta_model or settings.meta_model,
+                **_kept_task_model(record),
+                **{name: getattr(record, name) for name in RAISED if name not in settings.model_fields_set},
             }
         )
-        choose_author(settings.backend)
+        check_author_model(settings, AUTHORS[settings.backend].uses_model)
+        author = choose_author(settings.backend)
         task = prepare_task(_task_folder(settings), progress)
         if task_digest(task) != record.task_digest:
             raise UsageError(
                 f"task {task.name} has changed since run {record.run_id} began",
                 "restore the task's files, or start a new run",
             )
+        plan = plan_models(settings, author.uses_model, task.manifest, progress)
         python = agent_environment(task.manifest.agent.packages, progress)
-        return _session(settings, task, run, python, choose_jail(settings.sandbox)), record
+        return _session(settings, task, run, python, choose_jail(settings.sandbox), plan), record
     except BaseException:
         run.close()
         raise
 
 
-def _session(settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path, jail: Jail) -> Session:
+def _kept_task_model(record: RunRecord) -> dict[str, str]:
+    """The target's model as a setting that was given, unless it is the default."""
+    default = RunSettings.model_fields["task_model"].default
+    return {"task_model": record.task_model} if record.task_model not in ("", default) else {}
+
+
+def _session(
+    settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path, jail: Jail, plan: ModelPlan | None
+) -> Session:
     return Session(
         task=task,
         run=run,
@@ -110,6 +129,7 @@ def _session(settings: RunSettings, task: TaskPackage, run: RunDirectory, python
         guard=LeakGuard(task.private_dir, task.public_dir),
         python=python,
         progress=fold(run.ledger.lines),
+        gateway=plan.open(run.path) if plan else None,
     )
 
 

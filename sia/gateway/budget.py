@@ -23,6 +23,9 @@ class Cap:
         return Cap(None if cost is None else round(cost * NANO), tokens)
 
 
+NO_CAP = Cap()
+
+
 @dataclass
 class Account:
     """One cap, and what counts against it."""
@@ -42,11 +45,13 @@ class Account:
         cost, tokens = self.nanodollars, self.tokens
         if with_held:
             cost, tokens = cost + self.held_nanodollars, tokens + self.held_tokens
-        if self.cap.nanodollars is not None and need.nanodollars is not None:
-            if cost + need.nanodollars > self.cap.nanodollars:
-                return f"cost cap of ${self.cap.nanodollars / NANO:g}{self.scope} reached"
+        most = self.cap.nanodollars
+        if most is not None and need.nanodollars is not None and cost + need.nanodollars > most:
+            told = f"${cost / NANO:.4g} spent, the next call may cost ${need.nanodollars / NANO:.4g}"
+            return f"cost cap of ${most / NANO:g}{self.scope} reached ({told})"
         if self.cap.tokens is not None and tokens + need.tokens > self.cap.tokens:
-            return f"cap of {self.cap.tokens} tokens{self.scope} reached"
+            told = f"{tokens} used, the next call may take {need.tokens}"
+            return f"cap of {self.cap.tokens} tokens{self.scope} reached ({told})"
         return None
 
 

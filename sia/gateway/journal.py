@@ -56,7 +56,9 @@ def read_journal(path: Path) -> tuple[list[Begun | Ended], int, str]:
         try:
             line = _LINE.validate_json(raw)
         except ValidationError:
-            raise StoreError(f"{path}: line {number} is damaged", "the run cannot be trusted; start a new one") from None
+            raise StoreError(
+                f"{path}: line {number} is damaged", "the run cannot be trusted; start a new one"
+            ) from None
         if line.previous != previous:
             raise StoreError(f"{path}: line {number} does not follow line {number - 1}", "the file was changed")
         lines.append(line)

@@ -31,7 +31,11 @@ class Price:
         if self.of is None:
             return Charge(tokens_in + tokens_out, None)
         plain = Usage(input=tokens_in, output=tokens_out)
-        ways = (plain, replace(plain, input=0, cache_write=tokens_in), replace(plain, input=0, cache_write_long=tokens_in))
+        ways = (
+            plain,
+            replace(plain, input=0, cache_write=tokens_in),
+            replace(plain, input=0, cache_write_long=tokens_in),
+        )
         return Charge(tokens_in + tokens_out, max(self.of(way) for way in ways))
 
 

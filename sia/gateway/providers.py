@@ -113,12 +113,10 @@ KNOWN = {
 }
 
 
-def load_providers(
-    file: Path = Path("sia.toml"), environment: Mapping[str, str] = os.environ
-) -> dict[str, Provider]:
+def load_providers(file: Path = Path("sia.toml"), environment: Mapping[str, str] = os.environ) -> dict[str, Provider]:
     """The known providers, moved by variables and by the tables of `file`. Raises UsageError naming the field."""
     providers = {
-        name: replace(p, base_url=environment[p.url_variable]) if environment.get(p.url_variable or "") else p
+        name: replace(p, base_url=(environment.get(p.url_variable or "") or p.base_url).rstrip("/"))
         for name, p in KNOWN.items()
     }
     try:

@@ -40,9 +40,7 @@ class EventReader:
 
 
 def _event_end(text: bytes, start: int) -> int | None:
-    ends = [
-        at + len(blank) for blank in (b"\n\n", b"\r\n\r\n", b"\r\r") if (at := text.find(blank, start)) >= 0
-    ]
+    ends = [at + len(blank) for blank in (b"\n\n", b"\r\n\r\n", b"\r\r") if (at := text.find(blank, start)) >= 0]
     return min(ends, default=None)
 
 

@@ -1,4 +1,4 @@
-"""One line a model call: in the run's `calls.jsonl` as it happens, in a generation's `trace.jsonl` once it is decided."""
+"""One line a model call: in the run's `calls.jsonl` at once, in a generation's `trace.jsonl` when it is decided."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

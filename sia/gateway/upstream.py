@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -52,9 +52,15 @@ class Answer:
 class NoAnswerError(Exception):
     """The upstream gave no answer. The text says what happened."""
 
-    def __init__(self, what: str, retries: int) -> None:
+    def __init__(self, what: str, retries: int, lost: bool) -> None:
         self.retries = retries
+        self.lost = lost
+        """Whether the last try may have been billed."""
         super().__init__(what)
+
+
+class BrokenStreamError(Exception):
+    """A stream stalled or broke off after its beginning."""
 
 
 class Upstream:
@@ -92,18 +98,20 @@ class Upstream:
                 pause = min(wait, self._patience.longest_wait) * random.uniform(0.5, 1.0)
             if retries + 1 == self._patience.tries or time.monotonic() + pause >= deadline:
                 break
+            await asyncio.sleep(pause)
             if lost:
                 await on_lost()
-            await asyncio.sleep(pause)
             wait *= 2
         if answer is None:
-            raise NoAnswerError(f"{problem} ({retries + 1} tries)" if retries else problem, retries)
+            raise NoAnswerError(f"{problem} ({retries + 1} tries)" if retries else problem, retries, lost)
         return answer
 
     async def _once(self, outgoing: Outgoing, deadline: float, retries: int) -> Answer:
         left = max(0.001, deadline - time.monotonic())
         patience = self._patience
-        timeout = httpx2.Timeout(left, connect=patience.connect, read=min(left, patience.stall) if outgoing.stream else left)
+        timeout = httpx2.Timeout(
+            left, connect=patience.connect, read=min(left, patience.stall) if outgoing.stream else left
+        )
         request = self._client.build_request(
             "POST", outgoing.url, content=outgoing.body, headers=dict(outgoing.headers), timeout=timeout
         )
@@ -119,6 +127,20 @@ class Upstream:
         finally:
             await response.aclose()
         return Answer(response, bytes(content), retries)
+
+
+async def pieces(answer: Answer) -> AsyncIterator[bytes]:
+    """The body of a streamed answer as it comes; closes the connection. Raises BrokenStreamError."""
+    response = answer.response
+    try:
+        async for piece in response.aiter_bytes():
+            yield piece
+    except httpx2.ReadTimeout:
+        raise BrokenStreamError("the provider's stream stalled") from None
+    except (httpx2.TransportError, httpx2.DecodingError) as error:
+        raise BrokenStreamError(f"the provider's stream broke off: {_words(error)}") from None
+    finally:
+        await response.aclose()
 
 
 def _is_retried(status: int) -> bool:

@@ -35,6 +35,7 @@ class Authored(Frozen):
     lever: Lever = "harness"
     seconds: float
     events: tuple[str, ...] = ()
+    spending: Spending = Spending()
     failure: str | None = None
 
 
@@ -46,6 +47,7 @@ class Ran(Frozen):
     peak_memory_bytes: int | None
     output_bytes: int
     events: tuple[str, ...] = ()
+    spending: Spending = Spending()
     failure: str | None = None
 
 
@@ -82,8 +84,9 @@ class GenerationRecord(Frozen):
     score: Score | None = Field(description="on the dev items, the only ones that selection may use")
     verdict: Verdict
     failure: str | None = Field(default=None, description="stage and reason")
-    cost: float = Field(default=0.0, description="US dollars")
+    cost: float = Field(default=0.0, description="US dollars, of the calls whose price is known")
     tokens: int = 0
+    unpriced_calls: int = Field(default=0, description="calls whose price is not known")
     seconds: dict[Stage, float] = Field(description="wall-clock seconds of each stage that took place")
     peak_memory_bytes: int | None = None
     jail_events: tuple[str, ...] = Field(default=(), description="limits that struck and outputs that were refused")
@@ -112,12 +115,20 @@ class RunRecord(Frozen):
     seed: int
     sealed_fraction: float
     max_gen: int
+    meta_model: str = ""
+    task_model: str = ""
+    max_cost: float | None = Field(default=None, description="US dollars; None: no cap")
+    max_tokens: int | None = None
+    max_gen_cost: float | None = Field(default=None, description="US dollars a generation")
+    max_gen_tokens: int | None = None
     versions: dict[str, str] = Field(description="of Python, sia and the packages that the target agents get")
     jail: str
     jail_gaps: tuple[str, ...]
     limits: dict[str, float] = Field(default_factory=dict, description="--limit-NAME flags, over those of the task")
     gpu: bool = False
     generations: int = 0
+    cost: float = Field(default=0.0, description="US dollars, of the decided generations' calls with a known price")
+    tokens: int = 0
     best: int | None = None
     stopped_because: str | None = None
     first_scored: FinalScores | None = None

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sia.errors import HostError, StoreError, UsageError
 from sia.store.durable import digest_file, files_under, sync_file, sync_folder, write_whole
 from sia.store.ledger import Ledger
-from sia.store.records import RunRecord, StageRecord
+from sia.store.records import Authored, Ran, RunRecord, StageRecord
 
 RUN_FILE = "run.json"
 LEDGER_FILE = "ledger.jsonl"
@@ -102,7 +102,8 @@ class RunDirectory:
         sync_folder(folder)
         sync_folder(self.path)
         digests = {str(p.relative_to(self.path)): digest_file(p) for p in read or () if p.is_file()}
-        self.ledger.append(generation, record, wrote, digests)
+        cost = record.spending.cost if isinstance(record, Authored | Ran) else 0.0
+        self.ledger.append(generation, record, wrote, digests, cost)
 
     def discard_unrecorded(self) -> None:
         """Removes what an interrupted stage left: staging folders, and files that no ledger line names."""

@@ -67,6 +67,9 @@ class Anthropic:
         # Counts of a stream are cumulative, and its last event may leave out the prompt's.
         return replace(before if now.all_input == 0 else now, output=max(before.output, now.output))
 
+    def is_last(self, event: Json) -> bool:
+        return event.get("type") == "message_stop"
+
     def error(self, status: int, message: str) -> Json:
         kind = ERROR_TYPES.get(status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": message}}

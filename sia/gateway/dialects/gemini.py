@@ -76,6 +76,11 @@ class Gemini:
             output=integer(told.get("candidatesTokenCount")) + integer(told.get("thoughtsTokenCount")),
         )
 
+    def is_last(self, event: Json) -> bool:
+        if table(event.get("promptFeedback")).get("blockReason"):
+            return True
+        return any(candidate.get("finishReason") for candidate in tables(event.get("candidates")))
+
     def error(self, status: int, message: str) -> Json:
         return {"error": {"code": status, "message": message, "status": STATUSES.get(status, "INTERNAL")}}
 

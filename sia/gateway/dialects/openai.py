@@ -64,6 +64,11 @@ class OpenAI:
             input=prompt - cached, cache_read=cached, output=max(answer, integer(told.get("total_tokens")) - prompt)
         )
 
+    def is_last(self, event: Json) -> bool:
+        if event.get("type") in ("response.completed", "response.incomplete", "response.failed"):
+            return True
+        return any(choice.get("finish_reason") for choice in tables(event.get("choices")))
+
     def error(self, status: int, message: str) -> Json:
         kind = "server_error" if status >= 500 else "invalid_request_error"
         return {"error": {"message": message, "type": kind, "param": None, "code": ERROR_CODES.get(status)}}

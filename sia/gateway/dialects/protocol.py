@@ -57,6 +57,10 @@ class Dialect(Protocol):
         """The usage as known after one more piece of an answer: an event of a stream, or the whole body."""
         ...
 
+    def is_last(self, event: Json) -> bool:
+        """Whether an event of a stream says that the answer is whole."""
+        ...
+
     def error(self, status: int, message: str) -> Json:
         """The body of an error."""
         ...
