@@ -3,6 +3,7 @@
 import hashlib
 import platform
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     check_author_model(settings, AUTHORS[settings.backend].uses_model)
     author = choose_author(settings.backend)
     jail = choose_jail(settings.sandbox)
-    task = prepare_task(_task_folder(settings), progress)
+    task = prepare_task(task_folder(settings), progress)
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
     python = agent_environment(task.manifest.agent.packages, progress)
 
@@ -78,37 +79,47 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
     run = reopen_run(settings.runs_dir, settings.run_id)
     try:
         record = read_run_record(run.path)
-        settings = settings.model_copy(
-            update={
-                **{f"limit_{name}": value for name, value in record.limits.items()},
-                **{f"limit_{name}": value for name, value in limit_flags(settings).items()},
-                "gpu": settings.gpu or record.gpu,
-                "task": record.task if not record.task_dir else None,
-                "task_dir": Path(record.task_dir) if record.task_dir else None,
-                "backend": record.backend,
-                "focus": record.focus,
-                "parent": record.parent,
-                "seed": record.seed,
-                "sealed_fraction": record.sealed_fraction,
-                "meta_model": record.meta_model or settings.meta_model,
-                **_kept_task_model(record),
-                **{name: getattr(record, name) for name in RAISED if name not in settings.model_fields_set},
-            }
-        )
+        settings = restored(settings, record)
         check_author_model(settings, AUTHORS[settings.backend].uses_model)
         author = choose_author(settings.backend)
-        task = prepare_task(_task_folder(settings), progress)
-        if task_digest(task) != record.task_digest:
-            raise UsageError(
-                f"task {task.name} has changed since run {record.run_id} began",
-                "restore the task's files, or start a new run",
-            )
+        task = prepare_task(task_folder(settings), progress)
+        check_unchanged(task, record)
         plan = plan_models(settings, author.uses_model, task.manifest, progress)
         python = agent_environment(task.manifest.agent.packages, progress)
         return _session(settings, task, run, python, choose_jail(settings.sandbox), plan), record
     except BaseException:
         run.close()
         raise
+
+
+def restored(settings: RunSettings, record: RunRecord) -> RunSettings:
+    """The settings that a run was started with; of `settings` only what says how long it may go on."""
+    return settings.model_copy(
+        update={
+            **{f"limit_{name}": value for name, value in record.limits.items()},
+            **{f"limit_{name}": value for name, value in limit_flags(settings).items()},
+            "gpu": settings.gpu or record.gpu,
+            "task": record.task if not record.task_dir else None,
+            "task_dir": Path(record.task_dir) if record.task_dir else None,
+            "backend": record.backend,
+            "focus": record.focus,
+            "parent": record.parent,
+            "seed": record.seed,
+            "sealed_fraction": record.sealed_fraction,
+            "meta_model": record.meta_model or settings.meta_model,
+            **_kept_task_model(record),
+            **{name: getattr(record, name) for name in RAISED if name not in settings.model_fields_set},
+        }
+    )
+
+
+def check_unchanged(task: TaskPackage, record: RunRecord) -> None:
+    """Raises UsageError when the task's files are not those that the run began with."""
+    if task_digest(task) != record.task_digest:
+        raise UsageError(
+            f"task {task.name} has changed since run {record.run_id} began",
+            "restore the task's files, or start a new run",
+        )
 
 
 def _kept_task_model(record: RunRecord) -> dict[str, str]:
@@ -133,7 +144,8 @@ def _session(
     )
 
 
-def _task_folder(settings: RunSettings) -> Path:
+def task_folder(settings: RunSettings) -> Path:
+    """Where the task that the settings name lies. Raises UsageError when they name none."""
     if settings.task_dir:
         return settings.task_dir.resolve()
     if settings.task:
@@ -158,4 +170,5 @@ def limit_flags(settings: RunSettings) -> dict[str, float]:
 
 def _versions(python: Path) -> dict[str, str]:
     packages = dict(line.split("==", 1) for line in resolved_packages(python) if "==" in line)
-    return {"python": platform.python_version(), "sia": sia.__version__, **packages}
+    own = {"python": platform.python_version(), "sia": sia.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    return {**own, **packages}

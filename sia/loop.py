@@ -140,9 +140,9 @@ def _write(session: Session, record: RunRecord, status: str, reason: str | None 
                 update["sealed_verdict"] = compare(
                     a.sealed_items, b.sealed_items, a.sealed.direction, 1, first, session.settings.seed
                 )
-    record = RunRecord.model_validate(record.model_dump() | update)
-    session.run.write_record(record)
-    return record
+    if session.gateway is not None:
+        update["calls"] = session.gateway.head
+    return session.run.write_record(RunRecord.model_validate(record.model_dump() | update))
 
 
 def _final(session: Session, number: int) -> FinalScores:

@@ -24,6 +24,7 @@ def _root() -> None:
 
 def _register() -> None:
     from sia.cli.inspect import diff, runs, show
+    from sia.cli.replay import replay, verify
     from sia.cli.run import run
     from sia.cli.tasks import tasks_app
 
@@ -31,6 +32,8 @@ def _register() -> None:
     app.command("runs")(runs)
     app.command("show")(show)
     app.command("diff")(diff)
+    app.command("verify")(verify)
+    app.command("replay")(replay)
     app.add_typer(tasks_app, name="tasks", help="List, show, fetch and check tasks.")
 
 

@@ -47,6 +47,11 @@ class ModelGateway(Protocol):
         """The calls of a generation, by id."""
         ...
 
+    @property
+    def head(self) -> str:
+        """SHA-256 of the last line of `calls.jsonl`."""
+        ...
+
     def close(self) -> None:
         """Ends the gateway."""
         ...

@@ -28,10 +28,14 @@ class Bodies:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_name(f".{name}.{os.getpid()}.{threading.get_ident()}")
-            # No time inside: the same body gives the same file.
-            beside.write_bytes(gzip.compress(content, LEVEL, mtime=0))
+            beside.write_bytes(self.compressed(content))
             beside.replace(path)
         return name
+
+    @staticmethod
+    def compressed(content: bytes) -> bytes:
+        """The file of a body. No time inside: the same body gives the same file."""
+        return gzip.compress(content, LEVEL, mtime=0)
 
     def get(self, name: str) -> bytes | None:
         """The body with this digest; None when it was not kept, or is damaged."""

@@ -80,6 +80,8 @@ class Gateway:
     @contextmanager
     def access(self, role: Role, generation: int, adapter: str | None = None) -> Iterator[Access]:
         """See the protocol. Raises OSError when a call could not be written down."""
+        if self._engine.replay is not None:
+            self._do(_written(self._engine, self._engine.replay.cut_short(generation, role)))
         service = Service(self._grant(role, generation, adapter), self._engine)
         servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
@@ -109,6 +111,11 @@ class Gateway:
     def calls_of(self, generation: int) -> list[TraceLine]:
         """See the protocol."""
         return self._engine.journal.select(lambda call: call.generation == generation)
+
+    @property
+    def head(self) -> str:
+        """See the protocol."""
+        return self._engine.journal.head
 
     @property
     def strayed(self) -> Sequence[str]:
@@ -173,6 +180,11 @@ async def _opened(
     folder: Path, patience: Patience, keep_bodies: bool, cache: Path | None, replay: Recording | None
 ) -> Engine:
     return open_engine(folder, patience, keep_bodies, cache, replay)
+
+
+async def _written(engine: Engine, calls: Sequence[TraceLine]) -> None:
+    for call in calls:
+        engine.journal.end(call)
 
 
 async def _serve(service: Service, listener: socket.socket) -> "tuple[uvicorn.Server, asyncio.Task[None]]":

@@ -91,6 +91,11 @@ class Journal:
         for tries in lost.values():
             self.end(_lost(tries))
 
+    @property
+    def head(self) -> str:
+        """SHA-256 of the last line."""
+        return self._previous
+
     def begin(self, call: TraceLine, most: Charge) -> None:
         """Writes down what the call can cost, before it is sent."""
         known = most.nanodollars is not None

@@ -21,16 +21,31 @@ class Recorded:
 
 
 class Recording:
-    """Calls of one run, each handed out once: identical requests get their answers in the order of the recording."""
+    """Calls of one run, each handed out once: identical requests get their answers in the order of the recording.
 
-    def __init__(self, calls: Iterable[TraceLine], bodies: Bodies) -> None:
+    With `last_only`, for a replay, the calls of starts of a stage that were cut short are not handed out.
+    """
+
+    def __init__(self, calls: Iterable[TraceLine], bodies: Bodies, last_only: bool = False) -> None:
         self._bodies = bodies
+        self._cut_short: dict[tuple[int, Role], list[TraceLine]] = defaultdict(list)
+        calls = list(calls)
+        last: dict[tuple[int, Role], int] = defaultdict(int)
+        for call in calls:
+            last[call.generation, call.role] = max(last[call.generation, call.role], call.attempt)
         self._waiting: dict[tuple[int, Role], deque[TraceLine]] = defaultdict(deque)
         self._by_key: dict[tuple[int, Role, str], deque[TraceLine]] = defaultdict(deque)
         self._given: set[int] = set()
         for call in sorted(calls, key=lambda call: call.id):
+            if last_only and call.attempt < last[call.generation, call.role]:
+                self._cut_short[call.generation, call.role].append(call)
+                continue
             self._waiting[call.generation, call.role].append(call)
             self._by_key[call.generation, call.role, call.key].append(call)
+
+    def cut_short(self, generation: int, role: Role) -> list[TraceLine]:
+        """The calls of starts of a stage that came to nothing."""
+        return self._cut_short[generation, role]
 
     def take(self, generation: int, role: Role, key: str) -> Recorded | None:
         """The next answer to exactly this request."""

@@ -79,8 +79,7 @@ def author_stage(session: Session, on_line: OnLine) -> None:
             spending=access.spending,
             failure=failure or problem,
         )
-        session.run.commit(number, record, files + left)
-        session.progress.add(record)
+        session.progress.add(session.run.commit(number, record, files + left))
 
 
 def make_brief(session: Session) -> Brief:

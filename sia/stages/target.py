@@ -64,8 +64,8 @@ def run_stage(session: Session, on_line: OnLine) -> None:
 
 def _commit(session: Session, record: Ran, files: list[Path]) -> None:
     number = session.progress.open.number
-    session.run.commit(number, record, files, [session.run.generation_dir(number) / AGENT_FILE])
-    session.progress.add(record)
+    read = [session.run.generation_dir(number) / AGENT_FILE]
+    session.progress.add(session.run.commit(number, record, files, read))
 
 
 def _command(session: Session, number: int, python: Path, work: Path, log: Path, access: Access) -> Command:

@@ -133,4 +133,7 @@ class RunRecord(Frozen):
     stopped_because: str | None = None
     first_scored: FinalScores | None = None
     best_scores: FinalScores | None = None
+    ledger: str = Field(default="", description="SHA-256 of the ledger's last line when this was written")
+    calls: str = Field(default="", description="the same of calls.jsonl")
+    digest: str = Field(default="", description="SHA-256 of this file with an empty digest")
     sealed_verdict: Verdict | None = Field(default=None, description="best against the first scored, on sealed items")

@@ -117,13 +117,16 @@ async def _responses(request: Request, writer: asyncio.StreamWriter) -> None:
     if not said.get("stream"):
         await answer(writer, whole)
         return
-    delta = {"item_id": "m_1", "output_index": 0, "content_index": 0, "delta": TEXT, "logprobs": []}
+    place = {"item_id": "m_1", "output_index": 0, "content_index": 0}
+    begun = {**item, "status": "in_progress", "content": []}
     await stream(
         writer,
         events(
             {"type": "response.created", "sequence_number": 0, "response": {**whole, "output": [], "usage": None}},
-            {"type": "response.output_text.delta", "sequence_number": 1, **delta},
-            {"type": "response.completed", "sequence_number": 2, "response": whole},
+            {"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": begun},
+            {"type": "response.content_part.added", "sequence_number": 2, **place, "part": {**part, "text": ""}},
+            {"type": "response.output_text.delta", "sequence_number": 3, **place, "delta": TEXT, "logprobs": []},
+            {"type": "response.completed", "sequence_number": 4, "response": whole},
             named=True,
         ),
     )
