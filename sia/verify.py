@@ -55,7 +55,8 @@ def verify_run(path: Path) -> Verification:
     problems += _views(path, lines, record)
     calls = _calls(path, record, problems)
     bodies = list(_bodies(path))
-    same_zlib = record is not None and record.versions.get("zlib") == zlib.ZLIB_RUNTIME_VERSION
+    mine = zlib.ZLIB_RUNTIME_VERSION
+    same_zlib = record is not None and record.versions.get("zlib", mine) == mine
     problems += _damaged(path, bodies, same_zlib)
     if bodies:
         problems += _missing(path, calls)

@@ -3,6 +3,7 @@
 import gzip
 import os
 import threading
+import zlib
 from pathlib import Path
 
 from sia.gateway.trace import digest
@@ -41,6 +42,6 @@ class Bodies:
         """The body with this digest; None when it was not kept, or is damaged."""
         try:
             content = gzip.decompress(self.path(name).read_bytes())
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, zlib.error):
             return None
         return content if digest(content) == name else None

@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sia.gateway.call import Call
 from sia.gateway.dialects.protocol import Json
 from sia.gateway.engine import Engine
 from sia.gateway.reply import JSON_TYPE, Reply, passed_back
-from sia.gateway.sse import BadStreamError, EventReader
+from sia.gateway.sse import BadStreamError, Event, EventReader
 from sia.gateway.upstream import MOST_ANSWER_BYTES, Answer, BrokenStreamError, Outgoing, pieces
 
 NOT_PASSED_ON = frozenset(
@@ -83,29 +83,43 @@ async def _stream(call: Call, answer: Answer, reply: Reply) -> None:
     reader = EventReader()
     try:
         async for piece in pieces(answer):
-            await _pass_events(call, list(reader.take(piece)), answer, reply)
+            await _pass_events(call, reader.take(piece), answer, reply)
     except BrokenStreamError:
         if not call.ended:
             raise
-    await _pass_events(call, list(reader.end()), answer, reply)
+    await _pass_events(call, reader.end(), answer, reply)
     if not call.ended:
         raise BadStreamError("the provider's stream ended before the answer did")
     call.complete = call.error is None
     await reply.piece(b"", more=False)
 
 
-async def _pass_events(call: Call, events: list[tuple[bytes, Json | None]], answer: Answer, reply: Reply) -> None:
-    if not events:
-        return
-    for _, said in events:
-        if said is None:
-            continue
-        call.read(said)
-        if "error" in said and said["error"] is not None:
-            call.error = f"{call.grant.model.provider.name} ended the stream with an error"
-            call.ended = True
-        call.ended = call.ended or call.dialect.is_last(said)
-    content = _without_key(call, b"".join(event for event, _ in events))
+async def _pass_events(call: Call, events: Iterable[Event], answer: Answer, reply: Reply) -> None:
+    """Sends whole events on in one piece; those before a bad one as well."""
+    whole: list[bytes] = []
+    bad: BadStreamError | None = None
+    try:
+        for event, said in events:
+            whole.append(event)
+            if said is not None:
+                _read_event(call, said)
+    except BadStreamError as error:
+        bad = error
+    if whole:
+        await _pass(call, b"".join(whole), answer, reply)
+    if bad is not None:
+        raise bad
+
+
+def _read_event(call: Call, said: Json) -> None:
+    call.read(said)
+    if said.get("error") is not None:
+        call.error = f"{call.grant.model.provider.name} ended the stream with an error"
+    call.ended = call.ended or call.error is not None or call.dialect.is_last(said)
+
+
+async def _pass(call: Call, content: bytes, answer: Answer, reply: Reply) -> None:
+    content = _without_key(call, content)
     call.take(content)
     if call.answer_bytes > MOST_ANSWER_BYTES:
         raise BadStreamError(f"the stream is longer than {MOST_ANSWER_BYTES >> 20} MiB")

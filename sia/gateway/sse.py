@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 MOST_EVENT_BYTES = 16 << 20
+Event = tuple[bytes, dict[str, Any] | None]
+"""The bytes of an event, and its JSON object; None for comments, pings and `[DONE]`."""
 
 
 class BadStreamError(Exception):
@@ -17,8 +19,8 @@ class EventReader:
     def __init__(self) -> None:
         self._rest = b""
 
-    def take(self, piece: bytes) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-        """Each finished event: its bytes, and its JSON object; None for comments, pings and `[DONE]`.
+    def take(self, piece: bytes) -> Iterator[Event]:
+        """Each finished event.
 
         Raises BadStreamError for data that is no JSON, and for an event without an end.
         """
@@ -32,7 +34,7 @@ class EventReader:
         if len(self._rest) > MOST_EVENT_BYTES:
             raise BadStreamError(f"an event of the stream is longer than {MOST_EVENT_BYTES >> 20} MiB")
 
-    def end(self) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
+    def end(self) -> Iterator[Event]:
         """What is left when the stream ends: an event whose blank line is missing."""
         rest, self._rest = self._rest, b""
         if rest.strip():
