@@ -13,10 +13,12 @@ from sia.gateway.usage import Usage
 from tests.gateway.support import MODELS
 
 NAMES = st.sampled_from(
-    ["model", "messages", "content", "type", "source", "tools", "usage", "max_tokens", "n", "stream", "input"]
-    + ["output", "contents", "parts", "url", "image_url", "generationConfig", "usageMetadata", "promptTokenCount"]
-    + ["input_tokens", "prompt_tokens", "total_tokens", "choices", "error", "message", "response", "cache_creation"]
-    + ["candidates", "finishReason", "finish_reason", "system", "delta"]
+    (
+        *("model", "messages", "content", "type", "source", "tools", "usage", "max_tokens", "n", "stream", "input"),
+        *("output", "contents", "parts", "url", "image_url", "generationConfig", "usageMetadata", "promptTokenCount"),
+        *("input_tokens", "prompt_tokens", "total_tokens", "choices", "error", "message", "response", "delta"),
+        *("candidates", "finishReason", "finish_reason", "system", "cache_creation"),
+    )
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
