@@ -3,15 +3,17 @@
 import hashlib
 import platform
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import sia
-from sia.author.program import choose_author
+from sia.author.program import AUTHORS, choose_author
 from sia.environment import agent_environment, resolved_packages
 from sia.errors import UsageError
 from sia.events import Emit, Progress
 from sia.evidence.guard import LeakGuard
+from sia.gateway.plan import ModelPlan, check_author_model, plan_models
 from sia.jail.choose import choose_jail
 from sia.jail.protocol import Jail
 from sia.settings import RunSettings
@@ -24,6 +26,8 @@ from sia.task.catalog import find_bundled
 from sia.task.fetch import prepare_task
 from sia.task.package import TaskPackage
 
+RAISED = ("max_gen", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
+"""Settings of the first start that hold on a resume, unless they are given anew."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
 
@@ -35,10 +39,12 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
 
     if settings.resume:
         return _resume(settings, progress)
-    choose_author(settings.backend)
+    check_author_model(settings, AUTHORS[settings.backend].uses_model)
+    author = choose_author(settings.backend)
     jail = choose_jail(settings.sandbox)
-    task = prepare_task(_task_folder(settings), progress)
+    task = prepare_task(task_folder(settings), progress)
     _refuse_runs_inside(settings.runs_dir, task)
+    plan = plan_models(settings, author.uses_model, task.manifest, progress)
     python = agent_environment(task.manifest.agent.packages, progress)
 
     def describe(run_id: str) -> RunRecord:
@@ -54,6 +60,8 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             seed=settings.seed,
             sealed_fraction=settings.sealed_fraction,
             max_gen=settings.max_gen,
+            meta_model=settings.meta_model,
+            task_model=settings.task_model,
             versions=_versions(python),
             jail=jail.name,
             jail_gaps=jail.gaps,
@@ -62,7 +70,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
         )
 
     run = create_run(settings.runs_dir, settings.run_id, describe)
-    return _session(settings, task, run, python, jail), read_run_record(run.path)
+    return _session(settings, task, run, python, jail, plan), read_run_record(run.path)
 
 
 def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Session, RunRecord]:
@@ -72,37 +80,59 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
     run = reopen_run(settings.runs_dir, settings.run_id)
     try:
         record = read_run_record(run.path)
-        settings = settings.model_copy(
-            update={
-                **{f"limit_{name}": value for name, value in record.limits.items()},
-                **{f"limit_{name}": value for name, value in limit_flags(settings).items()},
-                "gpu": settings.gpu or record.gpu,
-                "task": record.task if not record.task_dir else None,
-                "task_dir": Path(record.task_dir) if record.task_dir else None,
-                "backend": record.backend,
-                "focus": record.focus,
-                "parent": record.parent,
-                "seed": record.seed,
-                "sealed_fraction": record.sealed_fraction,
-                "max_gen": settings.max_gen if "max_gen" in settings.model_fields_set else record.max_gen,
-            }
-        )
-        choose_author(settings.backend)
-        task = prepare_task(_task_folder(settings), progress)
-        if task_digest(task) != record.task_digest:
-            raise UsageError(
-                f"task {task.name} has changed since run {record.run_id} began",
-                "restore the task's files, or start a new run",
-            )
+        settings = restored(settings, record)
+        check_author_model(settings, AUTHORS[settings.backend].uses_model)
+        author = choose_author(settings.backend)
+        task = prepare_task(task_folder(settings), progress)
+        check_unchanged(task, record)
         _refuse_runs_inside(settings.runs_dir, task)
+        plan = plan_models(settings, author.uses_model, task.manifest, progress)
         python = agent_environment(task.manifest.agent.packages, progress)
-        return _session(settings, task, run, python, choose_jail(settings.sandbox)), record
+        return _session(settings, task, run, python, choose_jail(settings.sandbox), plan), record
     except BaseException:
         run.close()
         raise
 
 
-def _session(settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path, jail: Jail) -> Session:
+def restored(settings: RunSettings, record: RunRecord) -> RunSettings:
+    """The settings that a run was started with; of `settings` only what says how long it may go on."""
+    return settings.model_copy(
+        update={
+            **{f"limit_{name}": value for name, value in record.limits.items()},
+            **{f"limit_{name}": value for name, value in limit_flags(settings).items()},
+            "gpu": settings.gpu or record.gpu,
+            "task": record.task if not record.task_dir else None,
+            "task_dir": Path(record.task_dir) if record.task_dir else None,
+            "backend": record.backend,
+            "focus": record.focus,
+            "parent": record.parent,
+            "seed": record.seed,
+            "sealed_fraction": record.sealed_fraction,
+            "meta_model": record.meta_model or settings.meta_model,
+            **_kept_task_model(record),
+            **{name: getattr(record, name) for name in RAISED if name not in settings.model_fields_set},
+        }
+    )
+
+
+def check_unchanged(task: TaskPackage, record: RunRecord) -> None:
+    """Raises UsageError when the task's files are not those that the run began with."""
+    if task_digest(task) != record.task_digest:
+        raise UsageError(
+            f"task {task.name} has changed since run {record.run_id} began",
+            "restore the task's files, or start a new run",
+        )
+
+
+def _kept_task_model(record: RunRecord) -> dict[str, str]:
+    """The target's model as a setting that was given, unless it is the default."""
+    default = RunSettings.model_fields["task_model"].default
+    return {"task_model": record.task_model} if record.task_model not in ("", default) else {}
+
+
+def _session(
+    settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path, jail: Jail, plan: ModelPlan | None
+) -> Session:
     return Session(
         task=task,
         run=run,
@@ -112,6 +142,7 @@ def _session(settings: RunSettings, task: TaskPackage, run: RunDirectory, python
         guard=LeakGuard(task.private_dir, task.public_dir),
         python=python,
         progress=fold(run.ledger.lines),
+        gateway=plan.open(run.path) if plan else None,
     )
 
 
@@ -123,7 +154,8 @@ def _refuse_runs_inside(runs_dir: Path, task: TaskPackage) -> None:
             raise UsageError(f"the runs folder {place} lies in {folder}", "name another with --runs-dir")
 
 
-def _task_folder(settings: RunSettings) -> Path:
+def task_folder(settings: RunSettings) -> Path:
+    """Where the task that the settings name lies. Raises UsageError when they name none."""
     if settings.task_dir:
         return settings.task_dir.resolve()
     if settings.task:
@@ -148,4 +180,5 @@ def limit_flags(settings: RunSettings) -> dict[str, float]:
 
 def _versions(python: Path) -> dict[str, str]:
     packages = dict(line.split("==", 1) for line in resolved_packages(python) if "==" in line)
-    return {"python": platform.python_version(), "sia": sia.__version__, **packages}
+    own = {"python": platform.python_version(), "sia": sia.__version__, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    return {**own, **packages}

@@ -12,7 +12,7 @@ from sia.stages.author import author_stage
 from sia.stages.decision import decide_stage, refresh_views
 from sia.stages.evaluation import score_stage
 from sia.stages.measured import measured_again
-from sia.stages.session import Session
+from sia.stages.session import CapReachedError, Session
 from sia.stages.target import run_stage
 from sia.store.records import FinalScores, RunRecord, Stage
 
@@ -67,7 +67,11 @@ def _run(session: Session, record: RunRecord, emit: Emit) -> RunRecord:
         reason = stop_reason(session, before + time.monotonic() - session_start)
         if reason:
             break
-        run_generation(session, emit)
+        try:
+            run_generation(session, emit)
+        except CapReachedError as reached:
+            reason = f"{reached}; `--resume` with a larger one goes on"
+            break
         record = _write(session, record, "running")
     final = _write(session, record, "finished" if progress.best is not None else "failed", reason)
     emit(RunFinished(record=final))
@@ -116,7 +120,13 @@ def _write(session: Session, record: RunRecord, status: str, reason: str | None 
         "status": status,
         "generations": len(progress.generations),
         "best": progress.best,
+        "cost": round(sum(generation.cost for generation in progress.generations), 9),
+        "tokens": sum(generation.tokens for generation in progress.generations),
         "max_gen": session.settings.max_gen,
+        "max_cost": session.settings.max_cost,
+        "max_tokens": session.settings.max_tokens,
+        "max_gen_cost": session.settings.max_gen_cost,
+        "max_gen_tokens": session.settings.max_gen_tokens,
         "stopped_because": reason,
     }
     if status == "finished" and progress.best is not None:
@@ -130,9 +140,9 @@ def _write(session: Session, record: RunRecord, status: str, reason: str | None 
                 update["sealed_verdict"] = compare(
                     a.sealed_items, b.sealed_items, a.sealed.direction, 1, first, session.settings.seed
                 )
-    record = RunRecord.model_validate(record.model_dump() | update)
-    session.run.write_record(record)
-    return record
+    if session.gateway is not None:
+        update["calls"] = session.gateway.head
+    return session.run.write_record(RunRecord.model_validate(record.model_dump() | update))
 
 
 def _final(session: Session, number: int) -> FinalScores:

@@ -43,6 +43,15 @@ class RunSettings(BaseModel):
     backend: Literal["claude", "openhands", "offline"] = Field(default="claude", description="who writes the agents")
     focus: Literal["harness", "weights", "auto"] = Field(default="harness", description="lever to pull")
     parent: Literal["best", "latest"] = Field(default="best", description="what the next generation builds on")
+    meta_model: str = Field(default="haiku", description="model of the author")
+    task_model: str = Field(default="claude-haiku-4-5-20251001", description="model of the target agent")
+    max_cost: float | None = Field(default=None, gt=0, description="US dollars that the run may cost; resumes count on")
+    max_tokens: int | None = Field(default=None, gt=0, description="tokens that the run may use; resumes count on")
+    max_gen_cost: float | None = Field(default=None, gt=0, description="US dollars that a generation may cost")
+    max_gen_tokens: int | None = Field(default=None, gt=0, description="tokens that a generation may use")
+    calls_per_minute: int = Field(default=600, ge=1, description="model calls that a program may start in a minute")
+    cache: bool = Field(default=False, description="answer identical model calls from earlier ones, of other runs too")
+    bodies: bool = Field(default=True, description="keep what models were asked and answered, for `sia replay`")
     max_time: Seconds | None = Field(default=None, description="stop after this much work, e.g. 2h; resumes count on")
     target_score: float | None = Field(default=None, description="stop once the dev score reaches this value")
     patience: int | None = Field(default=None, ge=1, description="stop after so many generations without a new best")
@@ -108,8 +117,11 @@ def _from_file(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}", "correct the file or move it away") from None
     for key in content:
-        if key != "run":
-            raise UsageError(f"{path}: unknown table [{key}]", "the settings of a run stand under [run]")
+        if key not in ("run", "providers"):
+            raise UsageError(
+                f"{path}: unknown table [{key}]",
+                "the settings of a run stand under [run], model servers under [providers.NAME]",
+            )
     table = content.get("run", {})
     if not isinstance(table, dict):
         raise UsageError(f"{path}: run is not a table", "write the settings under [run]")

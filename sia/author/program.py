@@ -1,6 +1,5 @@
 """The authors that can be chosen with `--backend`: each is a program that is given a workspace."""
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ class AuthorProgram:
     name: str
     module: str | None
     """Module with a command line `python -m MODULE WORKSPACE`; None: not part of this version."""
-    key: str | None = None
-    """Environment variable with the API key that it cannot do without."""
+    uses_model: bool = False
+    """Whether it is a language model, reached through the gateway."""
     seconds: float = 600.0
     """Wall-clock limit for writing one target agent."""
 
@@ -29,21 +28,14 @@ class AuthorProgram:
 
 AUTHORS: Mapping[str, AuthorProgram] = {
     "offline": AuthorProgram("offline", "sia.author.offline"),
-    "claude": AuthorProgram("claude", None, key="ANTHROPIC_API_KEY"),
-    "openhands": AuthorProgram("openhands", None, key="LLM_API_KEY"),
+    "claude": AuthorProgram("claude", None, uses_model=True),
+    "openhands": AuthorProgram("openhands", None, uses_model=True),
 }
 
 
-def choose_author(name: str, environment: Mapping[str, str] = os.environ) -> AuthorProgram:
-    """The author called `name`, ready to work. Raises UsageError with the ways on when it lacks something."""
+def choose_author(name: str) -> AuthorProgram:
+    """The author called `name`. Raises UsageError with the ways on when it is not there."""
     author = AUTHORS[name]
-    if author.key and not environment.get(author.key):
-        raise UsageError(
-            f"the {name} backend needs an API key and {author.key} is not set",
-            f"three ways on: `export {author.key}=...`; take another author with its own key, `--backend "
-            f"{'openhands' if name == 'claude' else 'claude'}`; or run without any key, `--backend offline` "
-            "(tabular tasks such as spaceship-titanic)",
-        )
     if author.module is None:
         raise UsageError(
             f"the {name} backend is not part of this version",

@@ -25,6 +25,7 @@ def _root() -> None:
 def _register() -> None:
     from sia.cli.doctor import doctor
     from sia.cli.inspect import diff, runs, show
+    from sia.cli.replay import replay, verify
     from sia.cli.run import run
     from sia.cli.tasks import tasks_app
 
@@ -33,6 +34,8 @@ def _register() -> None:
     app.command("show")(show)
     app.command("diff")(diff)
     app.command("doctor")(doctor)
+    app.command("verify")(verify)
+    app.command("replay")(replay)
     app.add_typer(tasks_app, name="tasks", help="List, show, fetch and check tasks.")
 
 

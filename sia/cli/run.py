@@ -17,6 +17,23 @@ def run(
     ] = None,
     focus: Annotated[str | None, typer.Option(help="harness, weights or auto.  [default: harness]")] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
+    meta_model: Annotated[
+        str | None, typer.Option(help="Of the author: haiku, PROVIDER/MODEL, ...  [default: haiku]")
+    ] = None,
+    task_model: Annotated[
+        str | None, typer.Option(help="Of the target agent.  [default: claude-haiku-4-5-20251001]")
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(help="US dollars that model calls may cost.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens that model calls may use.")] = None,
+    max_gen_cost: Annotated[float | None, typer.Option(help="US dollars that a generation may cost.")] = None,
+    max_gen_tokens: Annotated[int | None, typer.Option(help="Tokens that a generation may use.")] = None,
+    calls_per_minute: Annotated[
+        int | None, typer.Option(help="Model calls that a program may start in a minute.  [default: 600]")
+    ] = None,
+    cache: Annotated[bool | None, typer.Option("--cache", help="Answer model calls from earlier ones.")] = None,
+    bodies: Annotated[
+        bool | None, typer.Option(help="Keep what models were asked and answered, for `sia replay`.  [default: yes]")
+    ] = None,
     max_time: Annotated[str | None, typer.Option(help="Stop after e.g. 90s, 30m, 2h.")] = None,
     target_score: Annotated[float | None, typer.Option(help="Stop at this dev score.")] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after N generations without a new best.")] = None,
@@ -62,6 +79,15 @@ def run(
         "backend": backend,
         "focus": focus,
         "parent": parent,
+        "meta_model": meta_model,
+        "task_model": task_model,
+        "max_cost": max_cost,
+        "max_tokens": max_tokens,
+        "max_gen_cost": max_gen_cost,
+        "max_gen_tokens": max_gen_tokens,
+        "calls_per_minute": calls_per_minute,
+        "cache": cache or None,
+        "bodies": bodies,
         "max_time": max_time,
         "target_score": target_score,
         "patience": patience,
@@ -92,5 +118,5 @@ def run(
             )
             raise typer.Exit(130) from None
         finally:
-            session.run.close()
+            session.close()
     raise typer.Exit(0 if final.best is not None else 1)

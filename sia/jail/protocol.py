@@ -59,6 +59,8 @@ class Command:
     """When given, the program can reach one server: this is called once, before the program starts, with a listening
     TCP socket that is at 127.0.0.1:PORT for the program. The receiver owns and closes it. `GATEWAY_PLACEHOLDER` in the
     values of `environment` becomes http://127.0.0.1:PORT."""
+    stopped: Callable[[], str | None] | None = None
+    """Asked every now and then: anything but None stops the program, and is the outcome's `stopped_by`."""
 
 
 @dataclass(frozen=True)

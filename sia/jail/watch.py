@@ -20,6 +20,8 @@ class Watch:
 
     def exceeded(self) -> str | None:
         """The limit that is exceeded now, in words; None when all is well."""
+        if self.command.stopped is not None and (reason := self.command.stopped()):
+            return reason
         limits = self.command.limits
         tree = descendants(self.root)
         if limits.processes is not None and len(tree) > limits.processes:

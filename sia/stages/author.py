@@ -12,7 +12,14 @@ from sia.jail.protocol import Command, Mount, OnLine
 from sia.plainfile import read_text
 from sia.stages.limits import limits_of
 from sia.stages.measured import measured_again
-from sia.stages.session import Session, own_environment, own_mounts, raise_if_disk_full
+from sia.stages.session import (
+    Session,
+    model_access,
+    own_environment,
+    own_mounts,
+    raise_if_cap_reached,
+    raise_if_disk_full,
+)
 from sia.store.records import Authored, GenerationRecord
 from sia.store.run_directory import AUTHOR_LOG
 
@@ -37,23 +44,27 @@ def author_stage(session: Session, on_line: OnLine) -> None:
         workspace = staging / "workspace"
         prompt = prepare_workspace(session, brief, workspace)
         log = staging / AUTHOR_LOG
-        outcome = session.jail.run(
-            Command(
-                argv=session.author.argv(workspace),
-                cwd=workspace,
-                log=log,
-                limits=limits_of(session.settings, session.task.manifest.limits, session.author.seconds),
-                mounts=(
-                    Mount(workspace, writable=True),
-                    Mount(session.task.public_dir),
-                    *((Mount(session.task.reference_dir),) if session.task.reference_dir else ()),
-                    *own_mounts(),
+        with model_access(session, "author") as access:
+            outcome = session.jail.run(
+                Command(
+                    argv=session.author.argv(workspace),
+                    cwd=workspace,
+                    log=log,
+                    limits=limits_of(session.settings, session.task.manifest.limits, session.author.seconds),
+                    mounts=(
+                        Mount(workspace, writable=True),
+                        Mount(session.task.public_dir),
+                        *((Mount(session.task.reference_dir),) if session.task.reference_dir else ()),
+                        *own_mounts(),
+                    ),
+                    environment=own_environment(workspace) | dict(access.variables),
+                    on_listener=access.on_listener,
+                    stopped=access.stopped,
+                    protected=(session.task.private_dir,),
                 ),
-                protected=(session.task.private_dir,),
-                environment=own_environment(workspace),
-            ),
-            on_line,
-        )
+                on_line,
+            )
+        raise_if_cap_reached(access)
         failure = None
         if not outcome.succeeded:
             failure = outcome.stopped_by or f"exit status {outcome.exit_status}: {outcome.last_line}"
@@ -65,11 +76,11 @@ def author_stage(session: Session, on_line: OnLine) -> None:
             author=session.author.name,
             parent=brief.parent,
             seconds=outcome.seconds,
-            events=outcome.events,
+            events=(*outcome.events, *access.events),
+            spending=access.spending,
             failure=failure or problem,
         )
-        session.run.commit(number, record, files + left)
-        session.progress.add(record)
+        session.progress.add(session.run.commit(number, record, files + left))
 
 
 def make_brief(session: Session) -> Brief:

@@ -1,6 +1,9 @@
 """The decide stage: the verdict against the best generation, and which one is the best from now on."""
 
+from pathlib import Path
+
 from sia.evidence.context import render_context
+from sia.gateway.trace import TRACE_FILE
 from sia.score.model import Verdict
 from sia.score.verdict import is_promoted, judge
 from sia.stages.measured import measured_again
@@ -20,9 +23,19 @@ def decide_stage(session: Session) -> None:
     with session.run.staging(number, "decide") as staging:
         file = staging / GENERATION_FILE
         file.write_text(progress.open.record(decided).model_dump_json(indent=2) + "\n", encoding="utf-8")
-        session.run.commit(number, decided, [file])
+        session.run.commit(number, decided, [file, *_trace(session, staging)])
     progress.add(decided)
     refresh_views(session)
+
+
+def _trace(session: Session, staging: Path) -> list[Path]:
+    """The generation's `trace.jsonl`, when it called a model."""
+    calls = session.gateway.calls_of(session.progress.open.number) if session.gateway else []
+    if not calls:
+        return []
+    file = staging / TRACE_FILE
+    file.write_text("".join(call.model_dump_json() + "\n" for call in calls), encoding="utf-8")
+    return [file]
 
 
 def reach_verdict(session: Session) -> Verdict:

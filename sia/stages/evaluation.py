@@ -60,8 +60,7 @@ def score_stage(session: Session, on_line: OnLine) -> None:
             results.write_bytes(read_plain(copy / RESULTS_FILE, MAX_BYTES))
             files.append(results)
         record = _record(measured, outcome)
-        session.run.commit(number, record, files)
-        session.progress.add(record)
+        session.progress.add(session.run.commit(number, record, files))
 
 
 def _parts(task: TaskPackage) -> set[Path]:

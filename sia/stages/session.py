@@ -3,11 +3,14 @@
 import errno
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from sia.author.program import AuthorProgram
 from sia.evidence.guard import LeakGuard
+from sia.gateway.access import Access, ModelGateway
+from sia.gateway.trace import Role
 from sia.jail.protocol import Jail, Mount
 from sia.settings import RunSettings
 from sia.store.progress import RunProgress
@@ -30,6 +33,31 @@ class Session:
     python: Path
     """Interpreter of the environment with the task's packages; the evaluator always gets this one."""
     progress: RunProgress
+    gateway: ModelGateway | None = None
+    """None: nothing in this run needs a model."""
+
+    def close(self) -> None:
+        """Ends the gateway and gives the run directory free."""
+        if self.gateway is not None:
+            self.gateway.close()
+        self.run.close()
+
+
+class CapReachedError(Exception):
+    """A cap of the whole run cut a stage short: it is not recorded, and the run stops until the cap is raised."""
+
+
+def model_access(session: Session, role: Role) -> AbstractContextManager[Access]:
+    """The way of the open generation's program to its model."""
+    if session.gateway is None or role not in session.gateway.roles:
+        return nullcontext(Access())
+    return session.gateway.access(role, session.progress.open.number)
+
+
+def raise_if_cap_reached(access: Access) -> None:
+    """What a program made that was refused its model is no fair measure of it: raises CapReachedError."""
+    if access.run_cap:
+        raise CapReachedError(access.run_cap)
 
 
 def program_environment(home: Path, python: Path) -> dict[str, str]:

@@ -5,18 +5,30 @@ from pathlib import Path
 from sia.author.brief import AGENT_FILE, REQUIREMENTS_FILE
 from sia.environment import agent_environment, requirements_of
 from sia.errors import HostError
+from sia.gateway.access import Access
+from sia.gateway.trace import TRACE_FILE
 from sia.jail.devices import gpu_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_text
 from sia.stages.author import FEEDBACK_PROMPT, HANDED_ON, META_PROMPT
 from sia.stages.limits import limits_of
-from sia.stages.session import Session, program_environment, python_mounts, raise_if_disk_full
+from sia.stages.session import (
+    Session,
+    model_access,
+    program_environment,
+    python_mounts,
+    raise_if_cap_reached,
+    raise_if_disk_full,
+)
 from sia.store.outputs import collect_outputs
 from sia.store.records import Ran
 from sia.store.run_directory import AGENT_LOG, AUTHOR_LOG, EVALUATION_LOG, GENERATION_FILE, RESULTS_FILE
 
 RESERVED = frozenset(
-    (*HANDED_ON, META_PROMPT, FEEDBACK_PROMPT, AUTHOR_LOG, AGENT_LOG, EVALUATION_LOG, RESULTS_FILE, GENERATION_FILE)
+    (
+        *(*HANDED_ON, META_PROMPT, FEEDBACK_PROMPT, AUTHOR_LOG, AGENT_LOG, EVALUATION_LOG),
+        *(RESULTS_FILE, GENERATION_FILE, TRACE_FILE),
+    )
 )
 """Names in a generation's folder that an agent's outputs can never take."""
 
@@ -33,7 +45,9 @@ def run_stage(session: Session, on_line: OnLine) -> None:
         work, outputs, log = staging / "work", staging / "outputs", staging / AGENT_LOG
         work.mkdir()
         outputs.mkdir()
-        outcome = session.jail.run(_command(session, number, python, work, log), on_line)
+        with model_access(session, "target") as access:
+            outcome = session.jail.run(_command(session, number, python, work, log, access), on_line)
+        raise_if_cap_reached(access)
         failure = _failure_of(outcome)
         if failure:
             raise_if_disk_full(session, failure)
@@ -42,7 +56,8 @@ def run_stage(session: Session, on_line: OnLine) -> None:
             seconds=outcome.seconds,
             peak_memory_bytes=outcome.peak_memory_bytes,
             output_bytes=outcome.output_bytes,
-            events=(*outcome.events, *notes),
+            events=(*outcome.events, *notes, *access.events),
+            spending=access.spending,
             failure=failure,
         )
         _commit(session, record, [log, *sorted(outputs.iterdir())])
@@ -50,11 +65,11 @@ def run_stage(session: Session, on_line: OnLine) -> None:
 
 def _commit(session: Session, record: Ran, files: list[Path]) -> None:
     number = session.progress.open.number
-    session.run.commit(number, record, files, [session.run.generation_dir(number) / AGENT_FILE])
-    session.progress.add(record)
+    read = [session.run.generation_dir(number) / AGENT_FILE]
+    session.progress.add(session.run.commit(number, record, files, read))
 
 
-def _command(session: Session, number: int, python: Path, work: Path, log: Path) -> Command:
+def _command(session: Session, number: int, python: Path, work: Path, log: Path, access: Access) -> Command:
     agent, limits = session.run.generation_dir(number) / AGENT_FILE, session.task.manifest.limits
     settings, public = session.settings, session.task.public_dir
     return Command(
@@ -70,7 +85,9 @@ def _command(session: Session, number: int, python: Path, work: Path, log: Path)
             *(gpu_mounts() if settings.gpu else ()),
         ),
         protected=(session.task.private_dir,),
-        environment=program_environment(work, python),
+        environment=program_environment(work, python) | dict(access.variables),
+        on_listener=access.on_listener,
+        stopped=access.stopped,
     )
 
 

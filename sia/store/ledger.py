@@ -72,6 +72,11 @@ class Ledger:
         if path.exists() and path.stat().st_size > self._length:
             os.truncate(path, self._length)
 
+    @property
+    def head(self) -> str:
+        """SHA-256 of the last line."""
+        return self._previous
+
     def append(
         self,
         generation: int,

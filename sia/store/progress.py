@@ -45,6 +45,7 @@ class OpenGeneration:
         """`generation.json`."""
         assert self.authored is not None
         done: list[StageRecord] = [r for r in (self.authored, self.ran, self.scored) if r is not None]
+        spent = [r.spending for r in (self.authored, self.ran) if r is not None]
         return GenerationRecord(
             generation=self.number,
             status="failed" if self.failure else "scored",
@@ -53,6 +54,9 @@ class OpenGeneration:
             score=self.scored.dev if self.scored else None,
             verdict=decided.verdict,
             failure=self.failure,
+            cost=round(sum(s.cost for s in spent), 9),
+            tokens=sum(s.tokens for s in spent),
+            unpriced_calls=sum(s.unpriced for s in spent),
             seconds={r.stage: r.seconds for r in done if not isinstance(r, Decided)},
             peak_memory_bytes=self.ran.peak_memory_bytes if self.ran else None,
             jail_events=self._events,

@@ -17,6 +17,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Spending(Frozen):
+    """What the model calls of a stage cost, with those of starts of the stage that were cut short."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: float = Field(default=0.0, description="US dollars, of the calls whose price is known")
+    unpriced: int = Field(default=0, description="calls whose price is not known")
+
+
 class Authored(Frozen):
     """The author stage: who wrote the target agent, on which parent."""
 
@@ -26,6 +35,7 @@ class Authored(Frozen):
     lever: Lever = "harness"
     seconds: float
     events: tuple[str, ...] = ()
+    spending: Spending = Spending()
     failure: str | None = None
 
 
@@ -37,6 +47,7 @@ class Ran(Frozen):
     peak_memory_bytes: int | None
     output_bytes: int
     events: tuple[str, ...] = ()
+    spending: Spending = Spending()
     failure: str | None = None
 
 
@@ -73,8 +84,9 @@ class GenerationRecord(Frozen):
     score: Score | None = Field(description="on the dev items, the only ones that selection may use")
     verdict: Verdict
     failure: str | None = Field(default=None, description="stage and reason")
-    cost: float = Field(default=0.0, description="US dollars")
+    cost: float = Field(default=0.0, description="US dollars, of the calls whose price is known")
     tokens: int = 0
+    unpriced_calls: int = Field(default=0, description="calls whose price is not known")
     seconds: dict[Stage, float] = Field(description="wall-clock seconds of each stage that took place")
     peak_memory_bytes: int | None = None
     jail_events: tuple[str, ...] = Field(default=(), description="limits that struck and outputs that were refused")
@@ -103,14 +115,25 @@ class RunRecord(Frozen):
     seed: int
     sealed_fraction: float
     max_gen: int
+    meta_model: str = ""
+    task_model: str = ""
+    max_cost: float | None = Field(default=None, description="US dollars; None: no cap")
+    max_tokens: int | None = None
+    max_gen_cost: float | None = Field(default=None, description="US dollars a generation")
+    max_gen_tokens: int | None = None
     versions: dict[str, str] = Field(description="of Python, sia and the packages that the target agents get")
     jail: str
     jail_gaps: tuple[str, ...]
     limits: dict[str, float] = Field(default_factory=dict, description="--limit-NAME flags, over those of the task")
     gpu: bool = False
     generations: int = 0
+    cost: float = Field(default=0.0, description="US dollars, of the decided generations' calls with a known price")
+    tokens: int = 0
     best: int | None = None
     stopped_because: str | None = None
     first_scored: FinalScores | None = None
     best_scores: FinalScores | None = None
+    ledger: str = Field(default="", description="SHA-256 of the ledger's last line when this was written")
+    calls: str = Field(default="", description="the same of calls.jsonl")
+    digest: str = Field(default="", description="SHA-256 of this file with an empty digest")
     sealed_verdict: Verdict | None = Field(default=None, description="best against the first scored, on sealed items")

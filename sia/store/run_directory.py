@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from sia.errors import HostError, StoreError, UsageError
 from sia.store.durable import digest_file, files_under, sync_file, sync_folder, write_whole
 from sia.store.ledger import Ledger
-from sia.store.records import RunRecord, StageRecord
+from sia.store.records import Authored, Ran, RunRecord, StageRecord
 
 RUN_FILE = "run.json"
 LEDGER_FILE = "ledger.jsonl"
@@ -61,12 +62,25 @@ def read_run_record(path: Path) -> RunRecord:
 
 
 class RunDirectory:
-    """A run that this process owns: nobody else can write it until `close`."""
+    """A run that this process owns: nobody else can write it until `close`.
 
-    def __init__(self, path: Path, lock: int, ledger: Ledger) -> None:
+    For a replay, `staging` says where stages work, so that their programs see the paths of the first time, and
+    `restore` gives a stage's record the times that were measured then.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lock: int,
+        ledger: Ledger,
+        staging: Path | None = None,
+        restore: Callable[[StageRecord], StageRecord] = lambda record: record,
+    ) -> None:
         self.path = path
         self.ledger = ledger
-        self._lock = lock
+        self.lock = lock
+        self._staging = staging or path / STAGING
+        self._restore = restore
 
     def generation_dir(self, generation: int) -> Path:
         """Folder of a generation; it exists once its first stage is committed."""
@@ -75,7 +89,7 @@ class RunDirectory:
     @contextmanager
     def staging(self, generation: int, stage: str) -> Iterator[Path]:
         """A fresh folder on the same file system for the work of one stage; gone afterwards."""
-        folder = self.path / STAGING / f"gen_{generation}_{stage}"
+        folder = self._staging / f"gen_{generation}_{stage}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
@@ -83,8 +97,10 @@ class RunDirectory:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def commit(self, generation: int, record: StageRecord, files: list[Path], read: list[Path] | None = None) -> None:
-        """Moves the stage's files and folders into the generation's folder and records the stage.
+    def commit(
+        self, generation: int, record: StageRecord, files: list[Path], read: list[Path] | None = None
+    ) -> StageRecord:
+        """Moves the stage's files and folders into the generation's folder and records the stage; returns the record.
 
         Before the ledger line is on the disk the stage has not happened: `discard_unrecorded` removes the files.
         """
@@ -102,7 +118,10 @@ class RunDirectory:
         sync_folder(folder)
         sync_folder(self.path)
         digests = {str(p.relative_to(self.path)): digest_file(p) for p in read or () if p.is_file()}
-        self.ledger.append(generation, record, wrote, digests)
+        record = self._restore(record)
+        cost = record.spending.cost if isinstance(record, Authored | Ran) else 0.0
+        self.ledger.append(generation, record, wrote, digests, cost)
+        return record
 
     def discard_unrecorded(self) -> None:
         """Removes what an interrupted stage left: staging folders, and files that no ledger line names."""
@@ -121,13 +140,15 @@ class RunDirectory:
             if not any(folder.iterdir()):
                 folder.rmdir()
 
-    def write_record(self, record: RunRecord) -> None:
-        """Replaces `run.json`."""
-        write_whole(self.path / RUN_FILE, record.model_dump_json(indent=2).encode() + b"\n")
+    def write_record(self, record: RunRecord) -> RunRecord:
+        """Replaces `run.json`, with the ledger's head and its own digest; returns what it says."""
+        record = record.model_copy(update={"ledger": self.ledger.head})
+        write_whole(self.path / RUN_FILE, signed(record))
+        return record
 
     def close(self) -> None:
         """Gives the run free for other processes."""
-        os.close(self._lock)
+        os.close(self.lock)
 
 
 def create_run(runs_dir: Path, run_id: str | None, describe: Callable[[str], RunRecord]) -> RunDirectory:
@@ -141,7 +162,7 @@ def create_run(runs_dir: Path, run_id: str | None, describe: Callable[[str], Run
         for _ in range(1000):
             path = run_path(runs_dir, run_id or next_run_id(runs_dir))
             if _appear(path, describe(path.name.removeprefix("run_"))):
-                return _own(path)
+                return own_run(path)
             if run_id:
                 raise StoreError(
                     f"run {run_id} exists in {runs_dir}", "go on with `--resume`, or take another `--run-id`"
@@ -159,7 +180,7 @@ def _appear(path: Path, record: RunRecord) -> bool:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as draft:
         new = Path(draft) / path.name
         new.mkdir()
-        write_whole(new / RUN_FILE, record.model_dump_json(indent=2).encode() + b"\n")
+        write_whole(new / RUN_FILE, signed(record))
         try:
             new.rename(path)
         except OSError as error:
@@ -175,12 +196,13 @@ def reopen_run(runs_dir: Path, run_id: str) -> RunDirectory:
     path = run_path(runs_dir, run_id)
     if not path.is_dir():
         raise StoreError(f"there is no run {run_id} in {runs_dir}", "`sia runs` lists them")
-    run = _own(path)
+    run = own_run(path)
     run.discard_unrecorded()
     return run
 
 
-def _own(path: Path) -> RunDirectory:
+def own_run(path: Path) -> RunDirectory:
+    """Locks the run directory `path`, and changes nothing in it. Raises StoreError when it is in use or damaged."""
     # Programs get paths in it, and work in other folders.
     path = path.absolute()
     try:
@@ -195,6 +217,12 @@ def _own(path: Path) -> RunDirectory:
             f"{path.name} is in use by another sia process", "wait for it, or take another `--run-id`"
         ) from None
     return RunDirectory(path, lock, Ledger(path / LEDGER_FILE))
+
+
+def signed(record: RunRecord) -> bytes:
+    """`run.json` with the SHA-256 of its bytes with an empty `digest`, so that a change shows."""
+    content = record.model_copy(update={"digest": ""}).model_dump_json(indent=2).encode() + b"\n"
+    return content.replace(b'"digest": ""', b'"digest": "%b"' % hashlib.sha256(content).hexdigest().encode(), 1)
 
 
 def remove(path: Path) -> None:
