@@ -42,11 +42,11 @@ def choose_author(name: str, environment: Mapping[str, str] = os.environ) -> Aut
             f"the {name} backend needs an API key and {author.key} is not set",
             f"three ways on: `export {author.key}=...`; take another author with its own key, `--backend "
             f"{'openhands' if name == 'claude' else 'claude'}`; or run without any key, `--backend offline` "
-            "(tabular tasks such as spaceship-titanic)",
+            "(spaceship-titanic, lawbench, longcot-chess, gpqa, and tasks of their kinds)",
         )
     if author.module is None:
         raise UsageError(
             f"the {name} backend is not part of this version",
-            "`--backend offline` works on tabular tasks, without a key",
+            "`--backend offline` works without a key",
         )
     return author
