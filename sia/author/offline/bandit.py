@@ -53,11 +53,11 @@ def choose_move(kind: AnyKind, base: Recipe, state: State, schema: object, brief
     generator = random.Random(f"{brief.seed}/{brief.generation}")
 
     def is_open(move: AnyMove) -> bool:
-        if not move.applies(schema):
+        if not move.fits(schema, base):
             return False
         recipe = move.apply(base)
         allowed = brief.task.answers == "any" or recipe.asks_model()
-        return allowed and recipe != base and recipe.model_dump(mode="json") not in state.tried
+        return allowed and recipe.model_dump(mode="json") not in state.tried
 
     def draw(move: AnyMove) -> float:
         seen = state.rewards.get(move.name, [])

@@ -1,7 +1,7 @@
 """The grammar that all kinds share: a recipe says which target agent to write, a move changes something in it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -39,10 +39,17 @@ class Move(Generic[Schema]):
     risk: str
     evidence: Callable[[Schema], str] = lambda schema: ""
     """What in the public files speaks for it."""
+    needs: dict[str, object] = field(default_factory=dict)
+    """Values that fields of the recipe must have before; elsewhere the move means nothing or would be a step back."""
 
     def apply(self, recipe: Recipe) -> Recipe:
         """The recipe after the move."""
         return type(recipe).model_validate(recipe.model_dump() | self.change)
+
+    def fits(self, schema: Schema, recipe: Recipe) -> bool:
+        """Whether the task and the recipe are such that the move can be made, and changes something."""
+        met = all(getattr(recipe, name) == value for name, value in self.needs.items())
+        return met and self.applies(schema) and self.apply(recipe) != recipe
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ MOVES: tuple[Move[ProblemSchema], ...] = (
         "Turning round parts of the order of squares, as long as that makes the walk shorter, removes its crossings.",
         "It ends where no single turn helps, and that is seldom the shortest walk.",
         lambda s: f"{s.routes} of {s.count} problems give a board, a start and squares to touch.",
+        needs={"route": "nearest"},
     ),
     Move(
         "search-line",
@@ -92,12 +93,13 @@ MOVES: tuple[Move[ProblemSchema], ...] = (
     ),
     Move(
         "deeper-line",
-        {"line": "search", "nodes": 30_000},
+        {"nodes": 30_000},
         lambda s: s.positions > 0,
         0.020,
         "Looking at more positions finds longer combinations.",
         "It takes minutes, and what counts in quiet positions stays the same.",
         lambda s: f"{s.positions} of {s.count} problems give a position.",
+        needs={"line": "search"},
     ),
 )
 

@@ -95,13 +95,14 @@ MOVES: tuple[Move[TextSchema], ...] = (
     ),
     Move(
         "closer-fit",
-        {"cost": 10.0},
+        {"cost": 5.0},
         lambda s: s.rows > 500,
         0.020,
         "With many sparse features the classes can be parted with hardly an error; a higher cost of errors lets the "
         "machine use rare n-grams.",
         "Wrong labels among the training texts are learnt, too.",
         lambda s: f"A text has about {s.characters:.0f} characters.",
+        needs={"model": "svm"},
     ),
     Move(
         "blend-centroids",
@@ -110,6 +111,7 @@ MOVES: tuple[Move[TextSchema], ...] = (
         0.010,
         "The likeness to a label's mean text errs elsewhere than a machine of boundaries does; their sum errs less.",
         "Labels with several topics have a mean that is like none of them.",
+        needs={"model": "svm"},
     ),
     Move(
         "more-neighbours",
@@ -118,6 +120,7 @@ MOVES: tuple[Move[TextSchema], ...] = (
         0.050,
         "Several neighbours outvote a single unlucky one.",
         "A rare label is outvoted as well.",
+        needs={"model": "neighbours"},
     ),
     Move(
         "centroids",
@@ -126,6 +129,7 @@ MOVES: tuple[Move[TextSchema], ...] = (
         0.080,
         "The mean text of a label forgets what is particular to single texts.",
         "Labels with several topics have a mean that is like none of them.",
+        needs={"model": "neighbours"},
     ),
     Move(
         "longer-grams",
