@@ -1,9 +1,11 @@
 """A task package, loaded and validated."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from sia.errors import TaskError
+from sia.store.durable import digest_file, files_under
 from sia.task.manifest import Manifest, read_manifest
 
 
@@ -52,6 +54,15 @@ def load_task(root: Path) -> TaskPackage:
         manifest=manifest,
         description=description,
     )
+
+
+def task_digest(task: TaskPackage) -> str:
+    """SHA-256 over the paths and contents of the task's files."""
+    digest = hashlib.sha256()
+    for file in files_under(task.root):
+        if "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(task.root).as_posix()}\0{digest_file(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _read_description(file: Path) -> str:

@@ -1,12 +1,11 @@
-"""Looks at a task package for what would spoil a run: parts that are missing, and answers within an agent's reach."""
+"""What a task's files tell without running anything: parts that are missing or cannot be used, links, copies."""
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sia.store.durable import digest_file, files_under
+from sia.task.check.finding import Finding
 from sia.task.manifest import MANIFEST_FILE
 from sia.task.package import TaskPackage
 
@@ -15,20 +14,13 @@ ARGUMENTS = ("--dataset_dir", "--working_dir")
 LONG_DESCRIPTION = 20_000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Literal["ok", "warning", "error"]
-    subject: str
-    told: str
-    remedy: str = ""
-
-
-def check_task(task: TaskPackage) -> list[Finding]:
-    """Everything that was found in a task that loads, errors first."""
-    found = [*_description(task), *_metric(task), *_evaluator(task), *_reach(task), *_reference(task)]
-    return sorted(found, key=lambda finding: ("error", "warning", "ok").index(finding.level))
+def check_layout(task: TaskPackage) -> Iterator[Finding]:
+    """Everything that can be told from the files alone."""
+    yield from _description(task)
+    yield from _metric(task)
+    yield from _evaluator(task)
+    yield from _reach(task)
+    yield from _reference(task)
 
 
 def _description(task: TaskPackage) -> Iterator[Finding]:
