@@ -18,6 +18,8 @@ def program_environment(home: Path, python: Path) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         # Reproducible sums: more threads than cores also slow small models down.
         "OMP_NUM_THREADS": str(min(2, os.cpu_count() or 1)),
+        # Threads that wait sleep: spinning ones take the processor from those that they wait for.
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
 
 

@@ -14,6 +14,7 @@ from sia.environment import cache_dir
 from sia.errors import HostError, TaskError
 from sia.store.durable import digest_file, files_under
 from sia.task.manifest import MANIFEST_FILE, Manifest, Source, read_manifest
+from sia.task.original import needs_grader, with_grader
 from sia.task.package import TaskPackage, load_task
 
 OnProgress = Callable[[str], None]
@@ -26,7 +27,10 @@ def prepare_task(folder: Path, on_progress: OnProgress) -> TaskPackage:
     """
     manifest = read_manifest(folder)
     if not manifest.data.sources:
-        return load_task(folder)
+        if not needs_grader(folder):
+            return load_task(folder)
+        on_progress(f"{folder.name} has no evaluator; its private table is the measure")
+        return load_task(with_grader(folder))
     place = cached_place(folder)
     if not place.is_dir():
         try:

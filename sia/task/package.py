@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sia.errors import TaskError
 from sia.store.durable import digest_file, files_under
-from sia.task.manifest import Manifest, read_manifest
+from sia.task.manifest import MANIFEST_FILE, AgentTable, Manifest, read_manifest
+from sia.task.original import packages_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ def load_task(root: Path) -> TaskPackage:
         raise TaskError(root, "there is no such folder", "give the task's folder, or `--task NAME` for a bundled one")
     public, private = root / "data" / "public", root / "data" / "private"
     manifest = read_manifest(root)
+    if not (root / MANIFEST_FILE).is_file():
+        manifest = manifest.model_copy(update={"agent": AgentTable(packages=packages_of(root))})
     description = _read_description(public / "task.md")
     if not private.is_dir() or not any(private.iterdir()):
         raise TaskError(private, "the private folder is missing or empty", "put the held-out data there")

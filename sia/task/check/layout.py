@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from sia.store.durable import digest_file, files_under
 from sia.task.check.finding import Finding
@@ -92,7 +93,9 @@ def _reference(task: TaskPackage) -> Iterator[Finding]:
         return
     name = file.relative_to(task.root).as_posix()
     problem = _agent_problem(file)
-    yield Finding("error", name, problem, "correct it") if problem else Finding("ok", name, "takes both arguments")
+    # The seed of an original task may be any program: it is only shown to authors.
+    level: Literal["error", "warning"] = "error" if (task.root / MANIFEST_FILE).is_file() else "warning"
+    yield Finding(level, name, problem, "correct it") if problem else Finding("ok", name, "takes both arguments")
 
 
 def _agent_problem(file: Path) -> str | None:
