@@ -18,7 +18,7 @@ from sia.task.package import TaskPackage
 
 FORGED = 0.98765432109
 SHADOW_MARK = "sia-check: a module of the submission was loaded"
-GIANT_BYTES = 128 << 20
+GIANT_BYTES = 64 << 20
 TRIVIAL_ANSWERS = 6
 GUESSES = 4
 
@@ -35,8 +35,7 @@ class Attack:
 
 def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
     """Every attack that fits the task."""
-    blind = list(_blind(task, form.file if form else "submission.csv"))
-    return [*(_formed(form) if form else ()), *blind]
+    return [*(_formed(form) if form else ()), *_blind(task, form)]
 
 
 def _file(name: str, attack: str, content: bytes, trivial: bool = False) -> Attack:
@@ -48,11 +47,16 @@ def _write(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
 
-def _blind(task: TaskPackage, name: str) -> Iterator[Attack]:
-    """What needs no knowledge of the form."""
+def _blind(task: TaskPackage, form: Form | None) -> Iterator[Attack]:
+    """What needs no knowledge of the form; where it is known, a sample submission lies beside what is forged."""
+    name = form.file if form else "submission.csv"
     metric = task.manifest.metric.name or "accuracy"
     forged = {**dict.fromkeys((*KNOWN_METRICS, metric, "accuracy_percent"), FORGED), "correct": 10**6, "success": True}
     report = json.dumps({**forged, "summary": forged, "items": [{"id": "1", "status": "CORRECT"}]}).encode()
+
+    def beside_sample(folder: Path) -> None:
+        if form:
+            _write(folder / name, form.write(form.entries))
 
     def link(folder: Path) -> None:
         for file in task.private_dir.rglob("*"):
@@ -68,6 +72,7 @@ def _blind(task: TaskPackage, name: str) -> Iterator[Attack]:
             f"pathlib.Path('results.json').write_text({report.decode()!r})\n"
             f"print({SHADOW_MARK!r}, flush=True)\nos._exit(0)\n"
         )
+        beside_sample(folder)
         for module in {*_imported(task.evaluator), "sitecustomize", "usercustomize", "json", "evaluate"}:
             (folder / f"{module}.py").write_text(code, encoding="utf-8")
 
@@ -75,9 +80,15 @@ def _blind(task: TaskPackage, name: str) -> Iterator[Attack]:
         with (folder / name).open("wb") as file:
             file.truncate(GIANT_BYTES)
 
+    def reports(folder: Path) -> None:
+        beside_sample(folder)
+        places = ("results/results.json", "results/results_final.json", "summary.json", "score.json", "metrics.json")
+        for place in ("results.json", *places):
+            _write(folder / place, report)
+
     yield Attack("nothing left", lambda folder: None)
     yield _file("results.json", "forged results.json", report)
-    yield Attack("forged reports under other names", lambda folder: _reports(folder, report))
+    yield Attack("forged reports beside the sample submission", reports)
     yield Attack("links to the private files", link)
     yield Attack("evaluator's modules shadowed in the folder", shadow)
     yield Attack("folder in place of the submission", lambda folder: (folder / name).mkdir())
@@ -86,11 +97,6 @@ def _blind(task: TaskPackage, name: str) -> Iterator[Attack]:
     yield Attack(f"giant file of {GIANT_BYTES >> 20} MiB", giant)
     yield _file(name, "deeply nested JSON", b"[" * 100_000)
     yield _file(name, "self-reported score as the submission", report)
-
-
-def _reports(folder: Path, report: bytes) -> None:
-    for name in ("results/results.json", "results/results_final.json", "summary.json", "score.json", "metrics.json"):
-        _write(folder / name, report)
 
 
 def _size(file: Path) -> int:
