@@ -70,13 +70,18 @@ def try_evaluator(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -
 
 
 def _command(task: TaskPackage, python: Path, copy: Path, log: Path) -> Command:
+    table = task.manifest.limits
     return Command(
         argv=(str(python), str(task.evaluator), "--gen-dir", str(copy)),
         cwd=copy,
         log=log,
         limits=Limits(
-            seconds=min(SECONDS, task.manifest.limits.evaluation_seconds),
-            memory_bytes=task.manifest.limits.memory or MEMORY_BYTES,
+            seconds=min(SECONDS, table.evaluation_seconds),
+            output_bytes=table.output,
+            memory_bytes=table.memory or MEMORY_BYTES,
+            processes=table.processes,
+            file_bytes=table.file,
+            disk_bytes=table.disk,
         ),
         mounts=(Mount(task.root), Mount(copy, writable=True), *python_mounts(python)),
         environment=program_environment(copy, python),
