@@ -38,7 +38,7 @@ class About(_Table):
     """[task]"""
 
     title: str = ""
-    kind: str = ""
+    kind: str = Field(default="", description="tabular, text-classification, multiple-choice, exact-answer, or other")
     license: str = ""
     source: str = ""
 

@@ -11,6 +11,7 @@ from sia.environment import agent_environment
 from sia.jail.choose import choose_jail
 from sia.score.model import Score
 from sia.task.catalog import bundled_names, find_bundled
+from sia.task.check import check_task
 from sia.task.check.attacks import make_attacks
 from sia.task.check.finding import Finding
 from sia.task.check.form import find_form
@@ -173,3 +174,22 @@ def test_run_on_an_unfit_task_is_refused_unless_forced(tmp_path: Path) -> None:
 def test_luck_is_allowed_for(value: float, n: int, least: float) -> None:
     score = Score(metric="accuracy", value=value, direction="max", n=n, source="items")
     assert least <= allowance(score) <= 2.5 * least
+
+
+def test_training_rows_in_the_private_table_are_no_leak(tmp_path: Path) -> None:
+    root = table_task(tmp_path / "task", BY_ALL)
+    public, private = root / "data" / "public", root / "data" / "private"
+    train = "".join(f"t{k},9,{LABELS[k % 4]}\n" for k in range(40))
+    pairs = [line.split(",") for line in (private / "labels.csv").read_text().splitlines()[1:]]
+    asked = "".join(f"{key},9,{label}\n" for key, label in pairs)
+    (private / "everything.csv").write_text("id,size,label\n" + train + asked)
+    assert "t0,9,red" in (public / "train.csv").read_text()
+    assert errors_of(root) == []
+
+
+def test_unreadable_data_are_told(tmp_path: Path) -> None:
+    root = table_task(tmp_path / "task", BY_ALL)
+    (root / "data" / "private" / "more.json").write_text("{")
+    (root / "data" / "public" / "notes.txt").write_bytes(b"caf\xe9")
+    subjects = {finding.subject for finding in check_task(load_task(root)) if finding.level == "warning"}
+    assert {"data/private/more.json", "data/public/notes.txt"} <= subjects

@@ -92,7 +92,7 @@ def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_right_and_wrong_answers_reach_the_ends_of_the_range(graded: Graded) -> None:
     assert graded.grade(list(graded.truth.items()))["accuracy"] == 1.0
     assert graded.grade([(key, graded.wrong(key)) for key in graded.truth])["accuracy"] == 0.0
-    assert len(graded.grade([])["items"]) == len(graded.truth) if graded.task.name != "spaceship-titanic" else True
+    assert len(graded.grade([])["items"]) == len(graded.truth)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -111,8 +111,6 @@ def test_order_changes_nothing_and_right_answers_never_hurt(graded: Graded, shar
 
 
 def test_bad_answers_are_counted_as_what_they_are(graded: Graded) -> None:
-    if graded.task.name == "spaceship-titanic":
-        pytest.skip("it refuses a submission with a bad row as a whole; the crash-test covers it")
     keys = list(graded.truth)
     first, second, third, fourth, *_ = keys
     padded = f" {graded.truth[second]}" if isinstance(graded.truth[second], str) else [" c4"]

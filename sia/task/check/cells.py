@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sia.store.durable import files_under
+
 MAX_ROWS = 200_000
+MAX_BYTES = 256 << 20
+TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".txt", ".md")
 LONG = 20
 """Characters of a text that does not occur twice by chance."""
 NONE = 0
@@ -53,7 +57,9 @@ def hashed(value: object) -> int:
 def tables_of(folder: Path) -> list[Table]:
     """Every table in the CSV, TSV, JSON and JSON-lines files under `folder`; other files are passed over."""
     found = []
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
+    for file in files_under(folder):
+        if file.suffix not in TEXTS or file.stat().st_size > MAX_BYTES:
+            continue
         name = file.relative_to(folder).as_posix()
         for records in _records(file):
             found.append(table_of(name, records))
@@ -112,7 +118,7 @@ def _records(file: Path) -> Iterator[list[dict[str, Any]]]:
         elif file.suffix == ".jsonl":
             with file.open(encoding="utf-8-sig") as lines:
                 yield from records_in([json.loads(line) for line in lines if line.strip()])
-        elif file.suffix in (".txt", ".md"):
+        else:
             yield [{"line": line} for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError, csv.Error, RecursionError):
         return

@@ -22,7 +22,7 @@ from sia.task.check.attacks import FORGED, Attack, make_attacks
 from sia.task.check.cells import records_in, table_of, tables_of
 from sia.task.check.finding import Finding
 from sia.task.check.form import find_form
-from sia.task.check.leaks import answer_columns, twins_of
+from sia.task.check.leaks import answer_columns, asked_rows, twins_of
 from sia.task.check.trial import Trial, try_evaluator
 from sia.task.manifest import MANIFEST_FILE
 from sia.task.package import TaskPackage
@@ -172,7 +172,7 @@ def _giveaways(task: TaskPackage, trials: Sequence[Trial]) -> Iterator[Finding]:
     public = tables_of(task.public_dir)
     for table in tables_of(task.private_dir):
         for column in answer_columns(table, public):
-            for twin in twins_of(table, column, written):
+            for twin in twins_of(table, column, written, asked_rows(table, column, public)):
                 yield Finding(
                     "error" if (task.root / MANIFEST_FILE).is_file() else "warning",
                     "results.json",

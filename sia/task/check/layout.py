@@ -1,11 +1,13 @@
 """What a task's files tell without running anything: parts that are missing or cannot be used, links, copies."""
 
 import ast
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from sia.store.durable import digest_file, files_under
+from sia.task.check.cells import MAX_BYTES, TEXTS
 from sia.task.check.finding import Finding
 from sia.task.manifest import MANIFEST_FILE
 from sia.task.package import TaskPackage
@@ -13,6 +15,7 @@ from sia.task.package import TaskPackage
 REFERENCE_AGENT = "reference_target_agent.py"
 ARGUMENTS = ("--dataset_dir", "--working_dir")
 LONG_DESCRIPTION = 20_000
+LARGE_BYTES = 4 << 30
 
 
 def check_layout(task: TaskPackage) -> Iterator[Finding]:
@@ -20,6 +23,7 @@ def check_layout(task: TaskPackage) -> Iterator[Finding]:
     yield from _description(task)
     yield from _metric(task)
     yield from _evaluator(task)
+    yield from _data(task)
     yield from _reach(task)
     yield from _reference(task)
 
@@ -61,6 +65,33 @@ def _evaluator(task: TaskPackage) -> Iterator[Finding]:
         yield Finding("warning", name, "agents can read the grader", "move it to data/private")
     else:
         yield Finding("ok", name, "takes --gen-dir, out of the agents' reach")
+
+
+def _data(task: TaskPackage) -> Iterator[Finding]:
+    """Sizes, and texts that are none: what cannot be read cannot be searched for answers either."""
+    size = sum(f.stat().st_size for f in files_under(task.public_dir))
+    if size > LARGE_BYTES:
+        told = f"{size >> 20} MiB; it is read anew for every generation"
+        yield Finding("warning", "data/public", told, "leave out what agents do not need")
+    for folder in (task.public_dir, task.private_dir):
+        for file in (f for f in files_under(folder) if f.suffix in TEXTS):
+            problem = _text_problem(file)
+            if problem:
+                yield Finding("warning", file.relative_to(task.root).as_posix(), problem, "save it as UTF-8")
+
+
+def _text_problem(file: Path) -> str | None:
+    if file.stat().st_size > MAX_BYTES:
+        return f"is larger than {MAX_BYTES >> 20} MiB and is not searched for answers"
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        if file.suffix == ".json":
+            json.loads(text)
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8 (byte {error.start}) and is not searched for answers"
+    except (ValueError, RecursionError) as error:
+        return f"is not JSON ({error}) and is not searched for answers"
+    return None
 
 
 def _reach(task: TaskPackage) -> Iterator[Finding]:

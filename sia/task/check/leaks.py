@@ -11,6 +11,7 @@ from sia.task.package import TaskPackage
 ANSWER_WORDS = re.compile(
     r"(?i)(^|[._ ])(value|answers?|labels?|targets?|correct|solutions?|gold|truth|expected|y)([._ ]|$)"
 )
+SAMPLE = re.compile("(?i)sample_?submission")
 AGREES = 0.9
 """Share of joined rows above which two columns say the same."""
 CHANCE = 1e-6
@@ -35,7 +36,7 @@ def find_leaks(task: TaskPackage) -> Iterator[Finding]:
     clean = True
     for table, columns in answers:
         for column in columns:
-            for twin in twins_of(table, column, public):
+            for twin in twins_of(table, column, public, asked_rows(table, column, public)):
                 clean = False
                 told = f"{twin.column!r} gives away {column.name!r} of data/private/{table.file} ({twin.rows} rows)"
                 yield Finding("error", f"data/public/{twin.table}", told, "take the answers out of the public files")
@@ -53,7 +54,7 @@ def answer_columns(table: Table, public: list[Table]) -> list[Column]:
     They are those that the sample submission has as well (without the ids), and those that are called like answers.
     Where there is none, every column that no public table repeats under the same name is one.
     """
-    sample = {c.name for t in public if re.search("(?i)sample_?submission", t.file) for c in t.columns}
+    sample = {c.name for t in public if SAMPLE.search(t.file) for c in t.columns}
     identities = {c.name for c in table.columns if _is_identity(c)}
     asked = [c for c in table.columns if (c.name in sample and c.name not in identities) or ANSWER_WORDS.search(c.name)]
     if not asked:
@@ -62,10 +63,18 @@ def answer_columns(table: Table, public: list[Table]) -> list[Column]:
     return [c for c in asked if c.commonest() < 1.0]
 
 
-def twins_of(table: Table, column: Column, others: list[Table]) -> Iterator[Twin]:
-    """Columns of other tables that say the same, row by row: joined over ids, else over the order of the rows."""
+def asked_rows(table: Table, answer: Column, public: list[Table]) -> frozenset[int]:
+    """The private rows that the sample submission asks for; all where there is none. Others may be training rows."""
+    for sample in (t for t in public if SAMPLE.search(t.file)):
+        if rows := frozenset(row for row, _ in _joined(table, answer, sample)):
+            return rows
+    return frozenset(range(table.rows))
+
+
+def twins_of(table: Table, column: Column, others: list[Table], asked: frozenset[int]) -> Iterator[Twin]:
+    """Columns of other tables that say the same in the rows `asked`: joined over ids, else in the order of the rows."""
     for other in others:
-        pairs = _joined(table, column, other) or _in_order(table, other)
+        pairs = [(a, b) for a, b in _joined(table, column, other) or _in_order(table, other) if a in asked]
         for candidate in other.columns:
             both = [
                 (column.cells[a], candidate.cells[b])
