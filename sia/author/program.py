@@ -39,6 +39,6 @@ def choose_author(name: str) -> AuthorProgram:
     if author.module is None:
         raise UsageError(
             f"the {name} backend is not part of this version",
-            "`--backend offline` works on tabular tasks, without a key",
+            "`--backend offline` works without a key",
         )
     return author

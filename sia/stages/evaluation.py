@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
 from sia.score.measure import Measurement
@@ -10,7 +11,7 @@ from sia.score.model import ScoreFailure
 from sia.score.results import MAX_BYTES
 from sia.stages.limits import limits_of
 from sia.stages.measured import measure_results
-from sia.stages.session import Session, program_environment, python_mounts, raise_if_disk_full
+from sia.stages.session import Session, raise_if_disk_full
 from sia.stages.target import RESERVED
 from sia.store.outputs import copy_outputs
 from sia.store.records import Scored

@@ -8,6 +8,7 @@ from sia.errors import HostError
 from sia.gateway.access import Access
 from sia.gateway.trace import TRACE_FILE
 from sia.jail.devices import gpu_mounts
+from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_text
 from sia.stages.author import FEEDBACK_PROMPT, HANDED_ON, META_PROMPT
@@ -15,8 +16,6 @@ from sia.stages.limits import limits_of
 from sia.stages.session import (
     Session,
     model_access,
-    program_environment,
-    python_mounts,
     raise_if_cap_reached,
     raise_if_disk_full,
 )

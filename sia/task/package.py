@@ -1,10 +1,13 @@
 """A task package, loaded and validated."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from sia.errors import TaskError
-from sia.task.manifest import Manifest, read_manifest
+from sia.store.durable import digest_file, files_under
+from sia.task.manifest import MANIFEST_FILE, AgentTable, Manifest, read_manifest
+from sia.task.original import packages_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ def load_task(root: Path) -> TaskPackage:
         raise TaskError(root, "there is no such folder", "give the task's folder, or `--task NAME` for a bundled one")
     public, private = root / "data" / "public", root / "data" / "private"
     manifest = read_manifest(root)
+    if not (root / MANIFEST_FILE).is_file():
+        manifest = manifest.model_copy(update={"agent": AgentTable(packages=packages_of(root))})
     description = _read_description(public / "task.md")
     if not private.is_dir() or not any(private.iterdir()):
         raise TaskError(private, "the private folder is missing or empty", "put the held-out data there")
@@ -61,6 +66,15 @@ def _refuse_overlap(public: Path, private: Path) -> None:
     if hidden.is_relative_to(shown) or shown.is_relative_to(hidden):
         told = f"lies in {public}" if hidden.is_relative_to(shown) else f"holds {public}"
         raise TaskError(private, f"{told} (links followed): agents would read the answers", "keep the two apart")
+
+
+def task_digest(task: TaskPackage) -> str:
+    """SHA-256 over the paths and contents of the task's files."""
+    digest = hashlib.sha256()
+    for file in files_under(task.root):
+        if "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(task.root).as_posix()}\0{digest_file(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _read_description(file: Path) -> str:
