@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -34,7 +35,7 @@ def unpack(archive: Path, into: Path, wanted: Callable[[str], bool] = lambda nam
             return [m.filename for m in members]
     except RuntimeError:
         raise TaskError(archive, "is encrypted", "unpack it, and give the folder with `--data-dir`") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise TaskError(archive, f"is not a whole zip file ({error})", "fetch it again") from None
 
 

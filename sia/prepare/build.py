@@ -16,7 +16,7 @@ from sia.prepare.competition import Competition, plain_text
 from sia.prepare.download import download_competition
 from sia.prepare.holdout import choose_holdout
 from sia.prepare.rules import choose_rules, grading
-from sia.prepare.tables import TABLES, read_tables
+from sia.prepare.tables import TABLES, find_table, read_tables
 from sia.store.durable import digest_file, files_under, sync_folder
 from sia.task.check import check_task
 from sia.task.package import load_task
@@ -93,7 +93,7 @@ def _generic(wish: Wish, root: Path, scratch: Path, tell: Tell) -> None:
     origin = package.Origin(
         competition,
         f"{competition.address}; generic split, not MLE-bench's: {holdout.rule}{by}, holdout {wish.holdout:g}, "
-        f"seed {wish.seed}; {_checksum(source)}",
+        f"seed {wish.seed}; {_checksum(source, files)}",
     )
     package.write_description(tables, rules, holdout, origin, root)
     package.write_manifest(origin, rules.metric.name, rules.metric.direction, root)
@@ -160,8 +160,10 @@ def _described(competition: Competition, files: list[Path]) -> Competition:
     return Competition(competition.slug, description=plain_text(file.read_text(encoding="utf-8", errors="replace")))
 
 
-def _checksum(source: Path) -> str:
-    return f"SHA-256 of {source.name} {digest_file(source)}" if source.is_file() else "from a folder of files"
+def _checksum(source: Path, files: list[Path]) -> str:
+    file = source if source.is_file() else find_table(files, "train")
+    assert file is not None
+    return f"SHA-256 of {file.name} {digest_file(file)}"
 
 
 def _refuse_unfit(root: Path) -> None:

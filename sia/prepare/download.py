@@ -9,6 +9,7 @@ import contextlib
 import io
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,9 +68,9 @@ def _client() -> Any:  # noqa: ANN401 (Kaggle's client has no types)
         # Its import tries to sign in, and prints its own help when it cannot.
         with contextlib.redirect_stdout(io.StringIO()):
             from kaggle.api.kaggle_api_extended import KaggleApi
-    except ImportError:
+    except ImportError as error:
         raise UsageError(
-            "the package `kaggle` is not installed",
+            f"the package `kaggle` is not installed ({error})",
             "pip install 'sia-agent[mlebench]', or download the data by hand and give `--data-dir PATH`",
         ) from None
     client = KaggleApi()
@@ -206,7 +207,7 @@ def _verify(archive: Path, files: dict[str, int], slug: str) -> None:
         with zipfile.ZipFile(archive) as opened:
             damaged = opened.testzip()
             names = {m.filename for m in opened.infolist()}
-    except (zipfile.BadZipFile, EOFError):
+    except (zipfile.BadZipFile, zlib.error, EOFError):
         damaged, names = archive.name, set()
     missing = [name for name in files if name not in names and f"{name}.zip" not in names]
     if damaged or missing:

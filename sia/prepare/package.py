@@ -16,7 +16,8 @@ from sia.prepare.rules import Rules
 from sia.prepare.tables import Tables
 
 ANSWERS = "answers.csv"
-PACKAGES = ("pandas>=2.2", "scikit-learn>=1.5", "scipy>=1.12")
+PACKAGES = ("pandas>=2.2", "scikit-learn>=1.5")
+"""Of agents and evaluator; NumPy and SciPy come with them. The same as the bundled tasks' share one environment."""
 MAX_DESCRIPTION = 14_000
 """Characters of the competition's own words that `task.md` carries."""
 MANY_CLASSES = 50

@@ -15,10 +15,8 @@ from sia.prepare.evaluate import normal
 
 TABLES = (".csv", ".tsv")
 MEDIA = frozenset(
-    (
-        ".jpg .jpeg .png .gif .bmp .tif .tiff .dcm .npy .npz .mat .wav .mp3 .flac .ogg .aif "
-        ".aiff .mp4 .avi .h5 .tfrec .parquet"
-    ).split()
+    (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".npy", ".npz", ".mat", ".h5", ".tfrec")
+    + (".wav", ".mp3", ".flac", ".ogg", ".aif", ".aiff", ".mp4", ".avi", ".parquet")
 )
 WORDS = (".md", ".txt", ".pdf", ".html")
 MIN_ROWS = 20
@@ -73,7 +71,7 @@ def read_tables(files: Sequence[Path], folder: Path) -> Tables:
             folder, f"has data that are no tables ({media.name}); the generic split knows tables only", BENCH
         )
     train_file, sample_file = _need(files, folder, "train"), _need(files, folder, "sample")
-    test_file = _find(files, "test")
+    test_file = find_table(files, "test")
     train, sample = _read(train_file), _read(sample_file)
     test = _read(test_file) if test_file else None
     identity = _identity(train_file, train, sample_file, sample)
@@ -91,13 +89,14 @@ def labelled(tables: Tables) -> "pd.Series[bool]":
     return (tables.train[list(tables.targets)] != "").all(axis=1)
 
 
-def _find(files: Sequence[Path], role: str) -> Path | None:
+def find_table(files: Sequence[Path], role: str) -> Path | None:
+    """The file that plays a role: `train`, `test` or `sample`, told by its name."""
     stems = ((f, re.sub("[^a-z]", "", f.stem.lower())) for f in files if f.suffix.lower() in TABLES)
     return next((f for f, stem in stems if stem in _NAMES[role]), None)
 
 
 def _need(files: Sequence[Path], folder: Path, role: str) -> Path:
-    file = _find(files, role)
+    file = find_table(files, role)
     if file is None:
         name = {"train": "labelled table train.csv", "sample": "sample_submission.csv"}[role]
         raise TaskError(folder, f"there is no {name}", f"put the competition's own files there; {BENCH}")
