@@ -28,9 +28,6 @@ def mlebench_dataset(
     ] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
     metric: Annotated[str | None, typer.Option(help="Instead of the competition's own, e.g. rmse or map@5.")] = None,
-    samples: Annotated[
-        bool, typer.Option(help="Let the meta model write the descriptions of similar tasks (costs a call).")
-    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Make a task anew that is there already.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object a task, on stdout.")] = False,
 ) -> None:
@@ -46,12 +43,10 @@ def mlebench_dataset(
     from sia.errors import UsageError
     from sia.prepare.build import Wish, prepare_competition
     from sia.prepare.competition import slug_of
-    from sia.prepare.samples import sample_writer
 
     slugs = [slug_of(name) for name in dict.fromkeys(competition)]
     if data_dir and len(slugs) > 1:
         raise UsageError("--data-dir holds one competition's files", "name one with -c")
-    writer = sample_writer() if samples else None
 
     def tell(text: str) -> None:
         typer.echo(text, err=json_output)
@@ -59,7 +54,7 @@ def mlebench_dataset(
     for slug in slugs:
         wish = Wish(slug, tasks_dir, data_dir, holdout, seed, metric, force)
         try:
-            place = prepare_competition(wish, tell, writer)
+            place = prepare_competition(wish, tell)
         except KeyboardInterrupt:
             typer.echo(f"sia: interrupted; no task of {slug} was made, and the same command goes on", err=True)
             raise typer.Exit(130) from None

@@ -113,7 +113,9 @@ def _read(file: Path) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise TaskError(file, f"is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
     except pd.errors.ParserError as error:
-        raise TaskError(file, f"is not a table: {error}", "correct the line, or fetch it again") from None
+        raise TaskError(
+            file, f"is not a table: {' '.join(str(error).split())}", "correct the line, or fetch it again"
+        ) from None
     except OSError as error:
         raise TaskError(file, f"cannot be read: {error.strerror}", "correct its permissions") from None
     if table.empty:

@@ -8,11 +8,12 @@ client's own code.
 """
 
 import base64
+import contextlib
 import http.server
 import json
+import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class ScriptedKaggle:
     stall_after: int | None = None
     """Bytes after which the next transfer says nothing more."""
     stalled: threading.Event = field(default_factory=threading.Event)
+    enough: threading.Event = field(default_factory=threading.Event)
+    """Ends the silence of a transfer that stalls."""
     asked: list[str] = field(default_factory=list)
     """Path of each request; of transfers the `Range` as well."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -132,13 +135,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(data[first : first + self.kaggle.stall_after])
             self.kaggle.stall_after = None
             self.kaggle.stalled.set()
-            time.sleep(60)
+            self.kaggle.enough.wait(60)
+            self._hang_up()
+            return
         if self.kaggle.break_after:
             self.wfile.write(data[first : first + self.kaggle.break_after.pop(0)])
-            self.connection.close()
-            self.close_connection = True
+            self._hang_up()
             return
         self.wfile.write(data[first:])
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def _signed_in(self) -> bool:
         basic = base64.b64encode(f"{USER}:{KEY}".encode()).decode()

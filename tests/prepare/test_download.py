@@ -1,9 +1,11 @@
 """Kaggle's own client against a scripted Kaggle: what works, and one line for what does not."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +16,15 @@ from tests.prepare.competitions import one_line, prepare, surroundings
 from tests.prepare.scripted_kaggle import KEY, TOKEN, USER, ScriptedKaggle, serve
 
 SLUG = "wine-tasting"
+MEBIBYTE = 1 << 20
 SIGNED_IN = {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY}
 
 
 @pytest.fixture
 def kaggle(tmp_path: Path) -> Iterator[ScriptedKaggle]:
     folder = competitions.wine(tmp_path / "raw")
+    # The client writes in pieces of a mebibyte: only what is larger can break in the middle.
+    (folder / "ballast.bin").write_bytes(random.Random(0).randbytes(3 * MEBIBYTE))
     sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     pages = {"Evaluation": "<p>Scored by <b>multi-class logarithmic loss</b>.</p>", "description": "Whose wine?"}
     script = ScriptedKaggle(SLUG, competitions.zipped(folder), sizes, metric="MulticlassLoss", pages=pages)
@@ -44,7 +49,7 @@ def nothing_is_left(tmp_path: Path) -> bool:
 def test_a_competition_is_listed_downloaded_and_made_a_task(tmp_path: Path, kaggle: ScriptedKaggle) -> None:
     done = fetch(tmp_path, kaggle)
     assert done.returncode == 0, done.stderr
-    calls = ["GetCompetition", "ListCompetitionPages", *["ListDataFiles"] * 3, "DownloadDataFiles", "GET"]
+    calls = ["GetCompetition", "ListCompetitionPages", *["ListDataFiles"] * 4, "DownloadDataFiles", "GET"]
     assert kaggle.asked == calls
     manifest = (tmp_path / "tasks" / SLUG / "task.toml").read_text()
     for word in ('"log_loss"', '"min"', "Who Is It?", "CC0", "SHA-256"):
@@ -127,15 +132,15 @@ def test_no_network(tmp_path: Path) -> None:
 
 
 def test_broken_transfer_goes_on_by_itself(tmp_path: Path, kaggle: ScriptedKaggle) -> None:
-    kaggle.break_after = [2000]
+    kaggle.break_after = [3 * MEBIBYTE // 2]
     done = fetch(tmp_path, kaggle)
     assert done.returncode == 0, done.stderr
-    assert [call for call in kaggle.asked if call.startswith("GET")] == ["GET", "GET bytes=2000-"]
+    assert [call for call in kaggle.asked if call.startswith("GET")] == ["GET", "GET bytes=1048576-"]
     assert [p.read_bytes() for p in archives(tmp_path) if p.suffix == ".zip"] == [kaggle.archive]
 
 
 def test_interrupted_download_goes_on_in_the_next_command(tmp_path: Path, kaggle: ScriptedKaggle) -> None:
-    kaggle.stall_after = 3000
+    kaggle.stall_after = 3 * MEBIBYTE // 2
     process = subprocess.Popen(
         [sys.executable, "-m", "sia.prepare", "mlebench-dataset", "-c", SLUG],
         cwd=tmp_path,
@@ -148,14 +153,16 @@ def test_interrupted_download_goes_on_in_the_next_command(tmp_path: Path, kaggle
     part = tmp_path / "cache" / "kaggle" / SLUG / ".part" / f"{SLUG}.zip"
     while not (part.is_file() and part.stat().st_size):
         assert process.poll() is None
+        time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
+    kaggle.enough.set()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert nothing_is_left(tmp_path)
     done = fetch(tmp_path, kaggle)
     assert done.returncode == 0, done.stderr
-    assert kaggle.asked[-1].startswith("GET bytes=")
+    assert kaggle.asked[-1] == "GET bytes=1048576-"
     assert [p.read_bytes() for p in archives(tmp_path) if p.suffix == ".zip"] == [kaggle.archive]
 
 
