@@ -176,7 +176,7 @@ def measure_scores(metric: str, truth: Any, given: Any) -> Measured:  # noqa: AN
         return Measured(float(np.mean([sk.average_precision_score(truth[:, k], given[:, k]) for k in columns])))
     clipped = np.clip(given, SMALLEST, 1.0 - SMALLEST)
     if metric == "log_loss_classes":
-        shares = np.clip(given, SMALLEST, 1.0)
+        shares = np.maximum(given, SMALLEST)
         shares = shares / shares.sum(axis=1, keepdims=True)
         rows = -np.log(np.clip(shares, SMALLEST, 1.0))[truth == 1.0]
         value = sk.log_loss(truth.argmax(axis=1), shares, labels=list(columns))

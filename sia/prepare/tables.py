@@ -15,8 +15,10 @@ from sia.prepare.evaluate import normal
 
 TABLES = (".csv", ".tsv")
 MEDIA = frozenset(
-    (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".npy", ".npz", ".mat", ".h5", ".tfrec")
-    + (".wav", ".mp3", ".flac", ".ogg", ".aif", ".aiff", ".mp4", ".avi", ".parquet")
+    (
+        *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".npy", ".npz", ".mat", ".h5", ".tfrec"),
+        *(".wav", ".mp3", ".flac", ".ogg", ".aif", ".aiff", ".mp4", ".avi", ".parquet"),
+    )
 )
 WORDS = (".md", ".txt", ".pdf", ".html")
 MIN_ROWS = 20

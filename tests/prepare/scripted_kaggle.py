@@ -79,7 +79,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
-    def do_CONNECT(self) -> None:  # noqa: N802 (named by the library)
+    def do_CONNECT(self) -> None:
         assert self.path in (f"{API}:443", f"{STORE}:443"), self.path
         self.send_response(200)
         self.end_headers()
@@ -87,7 +87,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", buffering=0)
         self.close_connection = False
 
-    def do_POST(self) -> None:  # noqa: N802 (named by the library)
+    def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
         call = self.path.rsplit("/", 1)[-1]
         self.kaggle.asked.append(call)
@@ -116,7 +116,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._refuse(404, f"no call {call}")
 
-    def do_GET(self) -> None:  # noqa: N802 (named by the library)
+    def do_GET(self) -> None:
         data, first = self.kaggle.archive, 0
         wanted = self.headers.get("Range")
         self.kaggle.asked.append(f"GET {wanted}" if wanted else "GET")
