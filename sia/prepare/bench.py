@@ -7,6 +7,7 @@ copied from the user's installation into the task's private folder, and what the
 import ast
 import importlib
 import importlib.util
+import logging
 import re
 import shutil
 import sys
@@ -49,6 +50,8 @@ def bench_competition(slug: str) -> BenchCompetition | None:
     """The competition in the installed MLE-bench; None when that is not installed or does not have it."""
     if importlib.util.find_spec("mlebench") is None:
         return None
+    # It tells what it looks for as warnings; what matters of that is told here.
+    logging.getLogger("mlebench").setLevel(logging.CRITICAL)
     try:
         registry = importlib.import_module("mlebench.registry").registry
         return registry.get_competition(slug) if slug in registry.list_competition_ids() else None

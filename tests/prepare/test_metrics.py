@@ -3,10 +3,9 @@
 import csv
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from sia.prepare import evaluate
 from sia.prepare.evaluate import measure_labels, measure_lists, measure_numbers, measure_scores
 from sia.prepare.metrics import METRICS, find_metric, recognise_metric
 from sia.score.measure import Measurement, measure
-from sia.score.results import parse_results
+from sia.score.results import Results, parse_results
 from sia.score.split import SplitRule
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.integers(0, 8).map(lambda k: k / 8)), min_size=2, max_size=60)
@@ -89,6 +88,7 @@ def test_several_columns_count_alike() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=40))
 def test_quadratic_kappa(pairs: list[tuple[int, int]]) -> None:
+    assume(len({number for pair in pairs for number in pair}) > 1)
     truth, answer = ([str(pair[k]) for pair in pairs] for k in (0, 1))
     wanted = cohen_kappa_score(*zip(*pairs, strict=True), weights="quadratic")
     measured = measure_labels("quadratic_kappa", truth, answer, sorted(set(truth)))
@@ -132,29 +132,22 @@ def test_any_words_can_be_looked_at(text: str) -> None:
     recognise_metric(text)
 
 
-def graded(tmp_path: Path, rules: dict[str, object], answers: list[list[str]], given: list[list[str]]) -> str | bytes:
-    """What the evaluator leaves as a program in a task, else its last line."""
-    private, outputs = tmp_path / "private", tmp_path / "outputs"
-    for folder in (private, outputs):
-        folder.mkdir(exist_ok=True)
-    (private / "evaluate.py").write_bytes(Path(evaluate.__file__).read_bytes())
-    (private / "grading.json").write_text(json.dumps(rules))
-    for file, rows in ((private / "answers.csv", answers), (outputs / "submission.csv", given)):
+def graded(
+    tmp_path: Path, rules: dict[str, Any], answers: list[list[str]], given: list[list[str]]
+) -> dict[str, Any] | str:
+    """What the evaluator would write, else the line that it ends with."""
+    files = tmp_path / "answers.csv", tmp_path / "submission.csv"
+    for file, rows in zip(files, (answers, given), strict=True):
         with file.open("w", newline="") as lines:
             csv.writer(lines).writerows(rows)
-    done = subprocess.run(
-        [sys.executable, str(private / "evaluate.py"), "--gen-dir", str(outputs)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == 0:
-        return (outputs / "results.json").read_bytes()
-    assert done.returncode == 1
-    return done.stderr.strip()
+    try:
+        measured, ids = evaluate.measure(rules, files[1], files[0])
+    except SystemExit as error:
+        return str(error.code)
+    return {rules["metric"]: measured.value, "items": evaluate.items_of(measured, ids)}
 
 
-RULES: dict[str, object] = {
+RULES: dict[str, Any] = {
     "form": "labels",
     "id": "id",
     "targets": ["y"],
@@ -171,8 +164,10 @@ ANSWERS = [["id", "y"], *([str(k), str(k % 2 == 0)] for k in range(40))]
 def test_every_metric_of_labels_can_be_measured(tmp_path: Path, name: str) -> None:
     answers = [["id", "y"], *([str(k), str(k % 2)] for k in range(40))]
     given = [["id", "y"], *([str(k), f"{k % 2 if k % 5 else 1 - k % 2}.0"] for k in range(40))]
-    results = parse_results(graded(tmp_path, {**RULES, "labels": ["0", "1"], "metric": name}, answers, given))  # type: ignore[arg-type]
-    measurement = measure(results, name, "max", SplitRule(seed=0, sealed_fraction=0.3))  # type: ignore[arg-type]
+    found = graded(tmp_path, {**RULES, "labels": ["0", "1"], "metric": name}, answers, given)
+    results = parse_results(json.dumps(found).encode())
+    assert isinstance(results, Results)
+    measurement = measure(results, name, "max", SplitRule(0, 0.3))
     assert isinstance(measurement, Measurement), measurement
     assert 0.5 < measurement.all.value < 1.0
     assert measurement.sealed is not None
@@ -181,7 +176,9 @@ def test_every_metric_of_labels_can_be_measured(tmp_path: Path, name: str) -> No
 def test_spellings_of_truth(tmp_path: Path) -> None:
     words = ["TRUE", "0", "1.0", "false"]
     given = [["id", "y"], *([str(k), words[k % 4] if k % 2 == 0 else words[1 + 2 * (k % 4 == 3)]] for k in range(40))]
-    assert json.loads(graded(tmp_path, {**RULES, "metric": "accuracy"}, ANSWERS, given))["accuracy"] == 1.0
+    found = graded(tmp_path, {**RULES, "metric": "accuracy"}, ANSWERS, given)
+    assert isinstance(found, dict)
+    assert found["accuracy"] == 1.0
 
 
 @pytest.mark.parametrize(
