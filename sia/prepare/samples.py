@@ -22,13 +22,13 @@ SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A model behind an address that speaks one of two dialects."""
+    """A model behind an address that speaks one of three dialects."""
 
     base_url: str
     """Without `/v1`."""
     key: str
     model: str
-    dialect: Literal["openai", "anthropic"]
+    dialect: Literal["openai", "anthropic", "gemini"]
 
 
 def write_similar_tasks(endpoint: Endpoint, description: str) -> str:
@@ -41,14 +41,9 @@ def write_similar_tasks(endpoint: Endpoint, description: str) -> str:
 
 def ask(endpoint: Endpoint, prompt: str) -> str:
     """The model's answer to one prompt. Raises HostError when there is none, with the status that was told."""
-    path = {"openai": "chat/completions", "anthropic": "messages"}[endpoint.dialect]
-    headers = {
-        "openai": {"Authorization": f"Bearer {endpoint.key}"},
-        "anthropic": {"x-api-key": endpoint.key, "anthropic-version": "2023-06-01"},
-    }[endpoint.dialect]
-    body = {"model": endpoint.model, "max_tokens": MAX_TOKENS, "messages": [{"role": "user", "content": prompt}]}
+    path, headers, body = _request(endpoint, prompt)
     request = urllib.request.Request(
-        f"{endpoint.base_url}/v1/{path}",
+        f"{endpoint.base_url}/{path}",
         json.dumps(body).encode(),
         {"Content-Type": "application/json", **headers},
     )
@@ -57,17 +52,34 @@ def ask(endpoint: Endpoint, prompt: str) -> str:
             text = _text(json.load(answer))
     except urllib.error.HTTPError as error:
         raise _unwritten(f"{endpoint.model} answers with status {error.code}") from None
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _unwritten(f"{endpoint.model} gives no usable answer ({type(error).__name__})") from None
     if not text.strip():
         raise _unwritten(f"{endpoint.model} answers with nothing")
     return text
 
 
+def _request(endpoint: Endpoint, prompt: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Path, headers and body in the endpoint's dialect."""
+    messages = {"messages": [{"role": "user", "content": prompt}], "model": endpoint.model, "max_tokens": MAX_TOKENS}
+    match endpoint.dialect:
+        case "openai":
+            return "v1/chat/completions", {"Authorization": f"Bearer {endpoint.key}"}, messages
+        case "anthropic":
+            return "v1/messages", {"x-api-key": endpoint.key, "anthropic-version": "2023-06-01"}, messages
+    contents = {
+        "contents": [{"role": "user", "parts": [{"text": prompt}]}],
+        "generationConfig": {"maxOutputTokens": MAX_TOKENS},
+    }
+    return f"v1beta/models/{endpoint.model}:generateContent", {"x-goog-api-key": endpoint.key}, contents
+
+
 def _text(answer: Any) -> str:  # noqa: ANN401 (whatever JSON may hold)
-    """The text of an answer in either dialect."""
+    """The text of an answer in any of the dialects."""
     if "choices" in answer:
-        return str(answer["choices"][0]["message"]["content"])
+        return str(answer["choices"][0]["message"]["content"] or "")
+    if "candidates" in answer:
+        return "".join(part.get("text", "") for part in answer["candidates"][0]["content"]["parts"])
     return "".join(part["text"] for part in answer["content"] if part["type"] == "text")
 
 
