@@ -28,6 +28,9 @@ def mlebench_dataset(
     ] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
     metric: Annotated[str | None, typer.Option(help="Instead of the competition's own, e.g. rmse or map@5.")] = None,
+    samples: Annotated[
+        bool, typer.Option(help="Let the meta model (SIA_META_MODEL) describe similar tasks; costs one call.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Make a task anew that is there already.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object a task, on stdout.")] = False,
 ) -> None:
@@ -48,13 +51,19 @@ def mlebench_dataset(
     if data_dir and len(slugs) > 1:
         raise UsageError("--data-dir holds one competition's files", "name one with -c")
 
+    writer = None
+    if samples:
+        from sia.prepare.meta_model import sample_writer
+
+        writer = sample_writer()
+
     def tell(text: str) -> None:
         typer.echo(text, err=json_output)
 
     for slug in slugs:
         wish = Wish(slug, tasks_dir, data_dir, holdout, seed, metric, force)
         try:
-            place = prepare_competition(wish, tell)
+            place = prepare_competition(wish, tell, writer)
         except KeyboardInterrupt:
             typer.echo(f"sia: interrupted; no task of {slug} was made, and the same command goes on", err=True)
             raise typer.Exit(130) from None

@@ -4,12 +4,14 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sia.errors import HostError
 from sia.prepare.samples import MAX_ANSWER, Endpoint, write_similar_tasks
+from tests.prepare import competitions
 
 TEXT = "## Will it rain?\n\nA row is a day."
 
@@ -73,3 +75,21 @@ def test_no_answer_is_one_line(model: tuple[type[Model], str], text: str, status
 def test_no_model_there() -> None:
     with pytest.raises(HostError):
         write_similar_tasks(Endpoint("http://127.0.0.1:9", "k", "m", "openai"), "")
+
+
+def test_the_meta_model_describes_similar_tasks_through_the_gateway(
+    model: tuple[type[Model], str], tmp_path: Path
+) -> None:
+    handler, address = model
+    raw = str(competitions.diabetes(tmp_path / "raw"))
+    asked = ("-c", "diabetes", "--data-dir", raw, "--metric", "mae", "--samples")
+    error = competitions.one_line(competitions.prepare(tmp_path, *asked))
+    assert "ANTHROPIC_API_KEY" in error
+    environment = {"ANTHROPIC_API_KEY": "real-key", "ANTHROPIC_BASE_URL": address}
+    done = competitions.prepare(tmp_path, *asked, **environment)
+    assert done.returncode == 0, done.stderr
+    samples = tmp_path / "tasks" / "diabetes" / "reference" / "SAMPLE_TASK_DESCRIPTIONS.md"
+    assert samples.read_text() == f"{TEXT}\n"
+    path, headers, body = handler.asked[0]
+    assert (path, headers["x-api-key"]) == ("/v1/messages", "real-key")
+    assert "Progression" in body["messages"][0]["content"]
