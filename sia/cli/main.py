@@ -25,6 +25,7 @@ def _root() -> None:
 def _register() -> None:
     from sia.cli.doctor import doctor
     from sia.cli.inspect import diff, runs, show
+    from sia.cli.prepare import prepare_app
     from sia.cli.replay import replay, verify
     from sia.cli.run import run
     from sia.cli.tasks import tasks_app
@@ -37,6 +38,7 @@ def _register() -> None:
     app.command("verify")(verify)
     app.command("replay")(replay)
     app.add_typer(tasks_app, name="tasks", help="List, show, fetch and check tasks.")
+    app.add_typer(prepare_app, name="prepare", help="Make tasks of MLE-Bench competitions.")
 
 
 _register()
@@ -55,9 +57,12 @@ def _hyphens(argument: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def main() -> None:
-    """Runs the command line. Exit codes: 0 scored, 1 nothing scored, 2 bad usage or machine, 130 interrupted."""
-    arguments = normalise(sys.argv[1:])
+def main(given: list[str] | None = None) -> None:
+    """Runs the command line, on the program's arguments unless others are given.
+
+    Exit codes: 0 scored, 1 nothing scored, 2 bad usage or machine, 130 interrupted.
+    """
+    arguments = normalise(sys.argv[1:] if given is None else given)
     if arguments == ["--version"]:
         from sia import __version__
 

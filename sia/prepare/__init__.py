@@ -1,0 +1,1 @@
+"""Turns a Kaggle competition into a task package: download, split, write."""
