@@ -24,6 +24,7 @@ def _root() -> None:
 
 def _register() -> None:
     from sia.cli.inspect import diff, runs, show
+    from sia.cli.models import models_app
     from sia.cli.run import run
     from sia.cli.tasks import tasks_app
 
@@ -32,6 +33,7 @@ def _register() -> None:
     app.command("show")(show)
     app.command("diff")(diff)
     app.add_typer(tasks_app, name="tasks", help="List, show, fetch and check tasks.")
+    app.add_typer(models_app, name="models", help="List, show and fetch models that run on this machine.")
 
 
 _register()
