@@ -22,23 +22,25 @@ def list_models(json_output: Json = False) -> None:
     from sia.local.catalogue import KNOWN, PREFIX
     from sia.local.prepare import cached_model
 
-    rows = [
-        {
-            "name": PREFIX + model.name,
-            "title": model.title,
-            "license": model.license,
-            "source": model.source,
-            "download_bytes": sum(piece.wheel.size or 0 for piece in model.pieces),
-            "cached": cached_model(model.name).exists(),
-        }
-        for model in KNOWN
-    ]
+    sizes = {model.name: sum(piece.wheel.size or 0 for piece in model.pieces) for model in KNOWN}
+    cached = {model.name: cached_model(model.name).exists() for model in KNOWN}
     if json_output:
+        rows = [
+            {
+                "name": PREFIX + model.name,
+                "title": model.title,
+                "license": model.license,
+                "source": model.source,
+                "download_bytes": sizes[model.name],
+                "cached": cached[model.name],
+            }
+            for model in KNOWN
+        ]
         print(json.dumps(rows))
         return
-    for row in rows:
-        state = "in the cache" if row["cached"] else f"{row['download_bytes'] / 1e6:.0f} MB to fetch"
-        print(f"{row['name']}  {row['title']}  {row['license']}  {state}")
+    for model in KNOWN:
+        state = "in the cache" if cached[model.name] else f"{sizes[model.name] / 1e6:.0f} MB to fetch"
+        print(f"{PREFIX}{model.name}  {model.title}  {model.license}  {state}")
     print("local/PATH.gguf and local/FOLDER (transformers' form) name models of your own")
 
 

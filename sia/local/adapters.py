@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -12,9 +14,9 @@ class UnknownAdapter(ValueError):
 
 
 class Adapters:
-    """The adapters in a folder, each in a folder of its own that is named by its digest; loaded when first asked for."""
+    """The adapters in a folder, each in a folder named by its digest; loaded when first asked for."""
 
-    def __init__(self, model: Any, folder: Path | None) -> None:
+    def __init__(self, model: PreTrainedModel, folder: Path | None) -> None:
         self._model = model
         self._folder = folder
         self._peft: Any = None

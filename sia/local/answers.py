@@ -13,7 +13,9 @@ from sia.local.sampling import Delta, TokenLogprob
 Json = dict[str, Any]
 
 
-def error_body(message: str, code: str | None = None, param: str | None = None, kind: str = "invalid_request_error") -> Json:
+def error_body(
+    message: str, code: str | None = None, param: str | None = None, kind: str = "invalid_request_error"
+) -> Json:
     """The body of an error."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
@@ -63,12 +65,12 @@ class Form:
                 body["text"] = choice.text
             told.append(body)
         completion = sum(choice.tokens for choice in choices)
-        return self._envelope("", choices=told, usage=usage(prompt_tokens, completion))
+        return self._envelope("", {"choices": told, "usage": usage(prompt_tokens, completion)})
 
     def opening(self, choice: int) -> Json:
         """The first chunk of a streamed chat answer."""
         body = {"index": choice, "delta": {"role": "assistant", "content": ""}, "finish_reason": None, "logprobs": None}
-        return self._envelope(".chunk", choices=[body])
+        return self._envelope(".chunk", {"choices": [body]})
 
     def chunk(self, delta: Delta) -> Json:
         """The next chunk of a streamed answer."""
@@ -78,19 +80,23 @@ class Form:
             body["delta"] = {"content": delta.text} if delta.text else {}
         else:
             body["text"] = delta.text
-        return self._envelope(".chunk", choices=[body])
+        return self._envelope(".chunk", {"choices": [body]})
 
     def closing(self, prompt_tokens: int, completion_tokens: int) -> Json:
         """The last chunk, for clients that ask for counts."""
-        return self._envelope(".chunk", choices=[], usage=usage(prompt_tokens, completion_tokens))
+        return self._envelope(".chunk", {"choices": [], "usage": usage(prompt_tokens, completion_tokens)})
 
-    def _envelope(self, chunk: str, **content: Any) -> Json:
+    def _envelope(self, chunk: str, content: Json) -> Json:
         kind = f"chat.completion{chunk}" if self.chat else "text_completion"
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model, **content}
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model} | content
 
     def _logprobs(self, tokens: Sequence[TokenLogprob]) -> Json:
         if self.chat:
-            return {"content": [self._entry(t.token, t.logprob) | {"top_logprobs": [self._entry(*e) for e in t.top]} for t in tokens]}
+            return {
+                "content": [
+                    self._entry(t.token, t.logprob) | {"top_logprobs": [self._entry(*e) for e in t.top]} for t in tokens
+                ]
+            }
         return {
             "tokens": [self._text(t.token) for t in tokens],
             "token_logprobs": [t.logprob for t in tokens],

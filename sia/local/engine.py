@@ -109,7 +109,7 @@ class Engine:
             call.future.set_exception(error)
 
     def _advance(self) -> None:
-        """Admits what waits, in its order, and takes one step. One adapter at a time: others wait for the batch's end."""
+        """Admits what waits, in its order, and takes one step. Another adapter waits for the batch's end."""
         while self._waiting:
             job = self._waiting[0]
             answers = [

@@ -66,7 +66,8 @@ class LanguageModel:
         more: dict[str, Any] = {}
         if mask is not None:
             more = {"attention_mask": mask, "position_ids": positions}
-        logits = self.model(input_ids=tokens, cache=cache, use_cache=True, logits_to_keep=keep, **more).logits
+        output = self.model(input_ids=tokens, cache=cache, use_cache=True, logits_to_keep=keep, **more)
+        logits: torch.Tensor = output.logits
         return logits.float()
 
     def embedding(self, tokens: Sequence[int]) -> list[float]:

@@ -62,11 +62,11 @@ def start_local_model(name: str, on_progress: Callable[[str], None]) -> LocalMod
     server = ["--model", str(folder), "--name", shown, "--adapters", str(adapters_dir())]
     control_read, control_write = os.pipe()
     status_read, status_write = os.pipe()
+    warden_argv = [sys.executable, "-I", "-S", str(_WARDEN), str(control_read), str(status_write)]
     with tempfile.TemporaryFile() as errors:
         try:
             warden = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_WARDEN), str(control_read), str(status_write)]
-                + [sys.executable, "-m", "sia.local.server", *server],
+                [*warden_argv, sys.executable, "-m", "sia.local.server", *server],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,

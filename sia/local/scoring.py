@@ -55,7 +55,9 @@ def _score_batch(
         tokens[row, : len(continuation) - 1] = torch.tensor(continuation[:-1])
         wanted[row, : len(continuation) - 1] = torch.tensor(continuation[1:])
         real[row, : len(continuation) - 1] = 1
-    shared = DynamicCache([(layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1)) for layer in cache.layers])
+    shared = DynamicCache(
+        [(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)) for keys, values, *_ in cache]
+    )
     mask = torch.ones((rows, prefix + length), dtype=torch.long)
     positions = torch.arange(prefix, prefix + length).expand(rows, -1)
     logits = model.forward(tokens, shared, mask, positions, keep=length)

@@ -204,7 +204,10 @@ class Service:
             raise BadRequest(f"{param}: {message}" if param else message, param=param) from None
         if request.model.removeprefix(PREFIX) != self._name.removeprefix(PREFIX):
             raise BadRequest(
-                f"the model {request.model!r} is not served here, but {self._name!r} is", "model_not_found", "model", 404
+                f"the model {request.model!r} is not served here, but {self._name!r} is",
+                "model_not_found",
+                "model",
+                404,
             )
         if request.adapter is not None:
             try:

@@ -1,4 +1,4 @@
-"""`python -m sia.local.unpack FILE FOLDER`: a GGUF file becomes a folder of transformers' form with bfloat16 weights."""
+"""`python -m sia.local.unpack FILE FOLDER`: a GGUF file becomes a folder of transformers' form, in bfloat16."""
 
 import sys
 from pathlib import Path
