@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel
 
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
@@ -23,6 +24,7 @@ class Adapters:
         self._loaded: set[str] = set()
         self._active: str | None = None
 
+    @torch.inference_mode(False)
     def use(self, digest: str | None) -> None:
         """Makes the model answer with the adapter `digest`, or as the base for None. Raises UnknownAdapter."""
         if digest == self._active:
@@ -32,6 +34,7 @@ class Adapters:
         else:
             self._load(digest)
             self._peft.base_model.enable_adapter_layers()
+            # peft marks the weights as trainable here, which tensors of inference mode refuse.
             self._peft.set_adapter(digest)
         self._active = digest
 

@@ -23,6 +23,8 @@ class LanguageModel:
         self.dtype = torch.bfloat16 if dtype == "bfloat16" or (dtype == "auto" and _fast_bfloat16()) else torch.float32
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=self.dtype, local_files_only=True).eval()
+        if self.dtype == torch.bfloat16:
+            self.model.set_output_embeddings(_ExactHead(self.model.get_output_embeddings()))
         self.adapters = Adapters(self.model, adapters)
         self.context: int = self.model.config.max_position_embeddings
         ends = self.model.generation_config.eos_token_id
@@ -75,6 +77,19 @@ class LanguageModel:
         output = self.model(input_ids=torch.tensor([list(tokens)]), output_hidden_states=True, logits_to_keep=1)
         mean = output.hidden_states[-1][0].float().mean(dim=0)
         return [float(x) for x in mean / mean.norm().clamp_min(1e-12)]
+
+
+class _ExactHead(torch.nn.Linear):
+    """The last layer in float32: bfloat16 tells logits in steps of an eighth, and options to choose from would tie."""
+
+    def __init__(self, head: torch.nn.Linear) -> None:
+        super().__init__(head.in_features, head.out_features, bias=head.bias is not None, device="meta")
+        self.weight = torch.nn.Parameter(head.weight.detach().float(), requires_grad=False)
+        if head.bias is not None:
+            self.bias = torch.nn.Parameter(head.bias.detach().float(), requires_grad=False)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return super().forward(hidden.float())
 
 
 def _fast_bfloat16() -> bool:

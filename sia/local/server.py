@@ -235,11 +235,14 @@ class Service:
 
 
 async def _until_done(events: "asyncio.Queue[Delta | Failure]", answers: int) -> AsyncIterator[Delta | Failure | None]:
-    """Events until every answer has ended; None now and then, when nothing comes."""
+    """Events until every answer has ended; None now and then, as an occasion to look whether anybody still waits."""
+    clock = asyncio.get_running_loop().time
+    look = clock() + LOOK_SECONDS
     while answers:
         try:
-            event = await asyncio.wait_for(events.get(), LOOK_SECONDS)
+            event = await asyncio.wait_for(events.get(), max(0.0, look - clock()))
         except TimeoutError:
+            look = clock() + LOOK_SECONDS
             yield None
             continue
         yield event
