@@ -37,11 +37,13 @@ class TextRecipe(Recipe):
     """The most similar training texts with their labels that the prompt shows."""
     calibrated: bool = False
     """Whether the label's score after a prompt without content is subtracted."""
-    weight: float | None = 0.3
-    """Of the model beside the classical scores, both standardised within a text; None: the model decides alone."""
+    weight: float = 0.3
+    """Of the model beside the classical scores, both standardised within a text."""
+    alone: bool = False
+    """Whether the model decides alone among the candidates."""
 
     def asks_model(self) -> bool:
-        return self.asked != "none" and self.weight is None
+        return self.asked != "none" and self.alone
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def first_recipe(brief: Brief) -> TextRecipe:
     if brief.task.answers == "any" or model is None:
         return first
     asked = "score" if model.scores else "words"
-    return first.model_copy(update={"neighbours": 16, "asked": asked, "weight": None})
+    return first.model_copy(update={"neighbours": 16, "asked": asked, "alone": True})
 
 
 MOVES: tuple[Move[TextSchema], ...] = (
@@ -167,7 +169,7 @@ MOVES: tuple[Move[TextSchema], ...] = (
         0.004,
         "As much weight for the model as for the classical scores.",
         "A weak model outvotes a good classical one.",
-        needs={"asked": "score", "weight": 0.3},
+        needs={"asked": "score", "alone": False},
     ),
     Move(
         "linear-machine",
