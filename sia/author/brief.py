@@ -65,6 +65,16 @@ class PastGeneration(BaseModel):
     seconds: float = Field(description="wall-clock seconds that the target agent ran")
 
 
+class CalledModel(BaseModel):
+    """A model as its clients call it, at the address that the environment names."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    dialect: Literal["anthropic", "openai", "gemini"]
+    scores: bool = Field(default=False, description="its server also scores given continuations, POST /v1/score")
+
+
 class Brief(BaseModel):
     """Everything that an author is told for one generation."""
 
@@ -79,3 +89,4 @@ class Brief(BaseModel):
     history: tuple[PastGeneration, ...] = Field(
         default=(), description="the latest generations and the best one, oldest first; bounded in number"
     )
+    task_model: CalledModel | None = Field(default=None, description="the one model that the target agent can call")

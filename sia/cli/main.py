@@ -25,6 +25,7 @@ def _root() -> None:
 def _register() -> None:
     from sia.cli.doctor import doctor
     from sia.cli.inspect import diff, runs, show
+    from sia.cli.models import models_app
     from sia.cli.prepare import prepare_app
     from sia.cli.replay import replay, verify
     from sia.cli.run import run
@@ -39,6 +40,7 @@ def _register() -> None:
     app.command("replay")(replay)
     app.add_typer(tasks_app, name="tasks", help="List, show, fetch and check tasks.")
     app.add_typer(prepare_app, name="prepare", help="Make tasks of MLE-Bench competitions.")
+    app.add_typer(models_app, name="models", help="List, show and fetch models that run on this machine.")
 
 
 _register()

@@ -1,16 +1,17 @@
-"""Exact answers: problems that a search decides are recognised by their text and solved by it, the others are not.
+"""Exact answers: problems that a search decides are recognised by their text and solved by it.
 
-Two families are known: the shortest walk of a knight over given squares of a board, and the line of best moves in a
-chess position. Each solver is general for its family.
+What no search decides is put to the model, where the run has one. Two families are known: the shortest walk of a knight
+over given squares of a board, and the line of best moves in a chess position. Each solver is general for its family.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-from sia.author.brief import Brief
+from sia.author.brief import Brief, CalledModel
 from sia.author.offline.grammar import Kind, Move, NotOfThisKind, Recipe
-from sia.author.offline.kinds.questions import look_at_questions
+from sia.author.offline.kinds.asked import asked_model, demand_model
+from sia.author.offline.kinds.questions import SAMPLE, look_at_questions
 
 ROUTE = r"(?is)(?=.*\bknight\b)(?=.*\b\d+\s*x\s*\d+\b)(?=.*minimum number of moves)(?=.*\(\d+,\s*\d+\))"
 """A walk of a knight on a board of a given size over squares that are given as pairs."""
@@ -21,10 +22,19 @@ POSITION = r"(?:[pnbrqkPNBRQK1-8]+/){7}[pnbrqkPNBRQK1-8]+ [wb] (?:-|[KQkq]+) (?:
 class ExactRecipe(Recipe):
     """How hard each family of problems is worked on."""
 
-    route: Literal["nearest", "exchange", "exact"] = "nearest"
+    route: Literal["none", "nearest", "exchange", "exact"] = "nearest"
     line: Literal["none", "search"] = "none"
     nodes: int = 4_000
     """Positions that are looked at for one move of a line."""
+    asked: bool = False
+    """Whether the model gets the problems that no search above works on."""
+    reasoned: bool = False
+    """Whether it is told to think before it answers."""
+    samples: int = 1
+    """Answers of the model to one problem; the most frequent one is taken."""
+
+    def asks_model(self) -> bool:
+        return self.asked and self.route == self.line == "none"
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,9 @@ class ProblemSchema:
     positions: int
     """Problems about a chess position."""
     count: int
+    sample: str
+    """File with answers of the right form."""
+    model: CalledModel | None
 
 
 def look_at_problems(brief: Brief) -> ProblemSchema:
@@ -49,19 +62,56 @@ def look_at_problems(brief: Brief) -> ProblemSchema:
     texts = [str(record.get(found.text, "")) for record in found.records]
     routes = sum(bool(re.match(ROUTE, text)) for text in texts)
     positions = sum(bool(re.search(POSITION, text)) for text in texts)
-    if not routes + positions:
+    model = asked_model(brief)
+    if not routes + positions and model is None:
         raise NotOfThisKind(f"none of the {len(texts)} problems of {found.file} is of a family with a known search")
-    return ProblemSchema(found.file, found.id, found.text, ROUTE, POSITION, routes, positions, len(texts))
+    return ProblemSchema(
+        found.file, found.id, found.text, ROUTE, POSITION, routes, positions, len(texts), SAMPLE, model
+    )
 
 
 def first_recipe(brief: Brief) -> ExactRecipe:
-    """The simplest rule. Raises NotOfThisKind when the answers must come from a model."""
-    if brief.task.answers == "model":
-        raise NotOfThisKind("the task wants its answers from a language model, and this run has none")
+    """The simplest rule; the model alone where it is demanded. Raises NotOfThisKind when there is none."""
+    model = demand_model(brief)
+    if brief.task.answers == "model" or (model and not _has_family(brief)):
+        return ExactRecipe(route="none", asked=True)
     return ExactRecipe()
 
 
+def _has_family(brief: Brief) -> bool:
+    schema = look_at_problems(brief)
+    return schema.routes + schema.positions > 0
+
+
 MOVES: tuple[Move[ProblemSchema], ...] = (
+    Move(
+        "ask-the-model",
+        {"asked": True},
+        lambda s: s.model is not None,
+        0.015,
+        "The model may know what no search here works on; an answer costs nothing where none would be given.",
+        "A small model's answers to hard problems are guesses.",
+        lambda s: f"{s.count - s.routes - s.positions} of {s.count} problems are of no family with a search.",
+    ),
+    Move(
+        "think-first",
+        {"reasoned": True},
+        lambda s: s.model is not None,
+        0.010,
+        "Steps on the way to the answer help models that can take them.",
+        "Small models lose the thread; and every answer takes many times longer.",
+        needs={"asked": True},
+    ),
+    Move(
+        "self-consistency",
+        {"samples": 5},
+        lambda s: s.model is not None,
+        0.008,
+        "The most frequent of several sampled answers is right more often than a single one (Wang et al. 2022, "
+        "arXiv:2203.11171).",
+        "Where the model guesses, a vote is a guess, too. It takes five times as long.",
+        needs={"asked": True},
+    ),
     Move(
         "exact-walk",
         {"route": "exact"},

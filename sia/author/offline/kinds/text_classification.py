@@ -1,12 +1,16 @@
-"""Text classification: classical models of character or word n-grams, trained on the public labelled texts."""
+"""Text classification: classical models of n-grams, trained on the public labelled texts, and the run's model.
+
+The model chooses among the few labels that the classical scores put first: all of them would be too many to compare.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
-from sia.author.brief import Brief
+from sia.author.brief import Brief, CalledModel
 from sia.author.offline.grammar import Kind, Move, NotOfThisKind, Recipe
+from sia.author.offline.kinds.asked import asked_model, demand_model
 from sia.author.offline.kinds.table import look_at_table
 
 LONG_TEXT = 40
@@ -25,6 +29,21 @@ class TextRecipe(Recipe):
     """Of a training case on the wrong side; large values fit closer."""
     blend: float = 0.0
     """Weight of the nearest centroid beside the linear model, both standardised within a text."""
+    asked: Literal["none", "score", "words"] = "none"
+    """Whether the model is asked: for its probability of each candidate label, or for one of them in words."""
+    candidates: int = 5
+    """Labels that the model chooses among."""
+    shots: int = 0
+    """The most similar training texts with their labels that the prompt shows."""
+    calibrated: bool = False
+    """Whether the label's score after a prompt without content is subtracted."""
+    weight: float = 0.3
+    """Of the model beside the classical scores, both standardised within a text."""
+    alone: bool = False
+    """Whether the model decides alone among the candidates."""
+
+    def asks_model(self) -> bool:
+        return self.asked != "none" and self.alone
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,12 @@ class TextSchema:
     """Mean length of a text."""
     spaced: bool
     """Whether blanks part the words."""
+    model: CalledModel | None
+
+    @property
+    def scores(self) -> bool:
+        """Whether the model's server scores given continuations."""
+        return self.model is not None and self.model.scores
 
 
 def look_at_texts(brief: Brief) -> TextSchema:
@@ -72,17 +97,80 @@ def look_at_texts(brief: Brief) -> TextSchema:
         rarest=int(labels.min()),
         characters=lengths[text],
         spaced=blanks > 0.08,
+        model=asked_model(brief),
     )
 
 
 def first_recipe(brief: Brief) -> TextRecipe:
-    """The nearest neighbour. Raises NotOfThisKind when the answers must come from a model."""
-    if brief.task.answers == "model":
-        raise NotOfThisKind("the task wants its answers from a language model, and this run has none")
-    return TextRecipe(analyzer="word" if look_at_texts(brief).spaced else "char")
+    """The nearest neighbour; where a model is demanded, its choice among the labels of several neighbours.
+
+    Raises NotOfThisKind when the answers must come from a model and there is none.
+    """
+    model = demand_model(brief)
+    first = TextRecipe(analyzer="word" if look_at_texts(brief).spaced else "char")
+    if brief.task.answers == "any" or model is None:
+        return first
+    asked = "score" if model.scores else "words"
+    return first.model_copy(update={"neighbours": 16, "asked": asked, "alone": True})
 
 
 MOVES: tuple[Move[TextSchema], ...] = (
+    Move(
+        "score-candidates",
+        {"asked": "score"},
+        lambda s: s.scores,
+        0.015,
+        "The model's probability of each label that the classical scores put first says something that n-grams do not.",
+        "A small model may know little of the texts' language; then it adds noise, and minutes.",
+        lambda s: f"{s.labels} labels are too many to compare; the first few usually hold the right one.",
+        needs={"asked": "none"},
+    ),
+    Move(
+        "ask-in-words",
+        {"asked": "words"},
+        lambda s: s.model is not None and not s.scores,
+        0.015,
+        "The model is shown the labels that the classical scores put first, and names one.",
+        "It may name none of them, or always the first.",
+        needs={"asked": "none"},
+    ),
+    Move(
+        "similar-examples",
+        {"shots": 4},
+        lambda s: s.model is not None and s.rarest > 1,
+        0.020,
+        "The most similar training texts with their labels show the model what is asked and which labels are likely.",
+        "It may copy the last one's label.",
+        needs={"asked": "score"},
+    ),
+    Move(
+        "calibrate",
+        {"calibrated": True},
+        lambda s: s.scores,
+        0.018,
+        "Common and short labels are probable after any text; what a prompt without content gives them is subtracted "
+        "(Zhao et al. 2021, arXiv:2102.09690).",
+        "The prompt without content may have biases of its own.",
+        needs={"asked": "score"},
+    ),
+    Move(
+        "more-candidates",
+        {"candidates": 10},
+        lambda s: s.scores and s.labels > 5,
+        0.006,
+        "The right label is more often among ten than among five.",
+        "More labels are more ways to be wrong.",
+        needs={"asked": "score"},
+    ),
+    Move(
+        "trust-the-model",
+        {"weight": 1.0},
+        lambda s: s.scores,
+        0.004,
+        "As much weight for the model as for the classical scores.",
+        "A weak model outvotes a good classical one.",
+        needs={"asked": "score", "alone": False},
+    ),
     Move(
         "linear-machine",
         {"model": "svm"},

@@ -1,0 +1,125 @@
+"""The offline author's agents that ask a model: clean programs for every recipe, and real answers of a real one."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from sia.author.brief import Brief, CalledModel
+from sia.author.offline.__main__ import render_agent
+from sia.author.offline.grammar import AnyKind, NotOfThisKind, Recipe
+from sia.author.offline.kinds import find_kind
+from sia.local.process import start_local_model
+from tests.author.test_offline_author import lint
+from tests.author.test_offline_kinds import MAKERS, brief_of, recipes_within_reach
+
+LOCAL = CalledModel(name="local/smollm2-135m", dialect="openai", scores=True)
+OTHERS = [CalledModel(name="gpt", dialect="openai"), CalledModel(name="claude", dialect="anthropic")]
+
+
+def asking(root: Path, model: CalledModel, answers: Literal["any", "model"] = "any") -> Brief:
+    brief = brief_of(root, answers=answers, packages=("openai>=1.60", "anthropic>=0.49"))
+    return brief.model_copy(update={"task_model": model})
+
+
+def write_agents(found: AnyKind, schema: object, recipes: list[Recipe], folder: Path) -> list[Path]:
+    agents = [folder / f"agent_{number}.py" for number in range(len(recipes))]
+    for agent, recipe in zip(agents, recipes, strict=True):
+        agent.write_text(render_agent(found, recipe, schema, 0))
+        ast.parse(agent.read_text())
+    return agents
+
+
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+@pytest.mark.parametrize("model", [LOCAL, *OTHERS], ids=lambda model: model.name)
+def test_every_recipe_with_a_model_makes_a_clean_program(tmp_path: Path, kind: str, model: CalledModel) -> None:
+    brief = asking(MAKERS[kind](tmp_path / "task"), model)
+    found, schema = find_kind(brief)
+    recipes = list(recipes_within_reach(found, found.first(brief), schema))
+    chosen = [recipe for k, recipe in enumerate(recipes) if k % max(1, len(recipes) // 150) == 0]
+    agents = write_agents(found, schema, chosen, tmp_path)
+    asked = [agent for agent in agents if "CLIENT" in agent.read_text()]
+    assert len(asked) >= 4
+    assert all(("/score" in agent.read_text()) <= model.scores for agent in asked)
+    assert lint(agents) == "All checks passed!\n"
+
+
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+@pytest.mark.parametrize("model", [LOCAL, *OTHERS], ids=lambda model: model.name)
+def test_first_agent_of_a_task_for_models_asks_it(tmp_path: Path, kind: str, model: CalledModel) -> None:
+    brief = asking(MAKERS[kind](tmp_path / "task"), model, "model")
+    found, _ = find_kind(brief)
+    assert found.first(brief).asks_model()
+
+
+def test_missing_client_is_named(tmp_path: Path) -> None:
+    root = MAKERS["multiple-choice"](tmp_path / "task")
+    brief = brief_of(root, answers="model").model_copy(update={"task_model": LOCAL})
+    found, _ = find_kind(brief)
+    with pytest.raises(NotOfThisKind, match="add openai to"):
+        found.first(brief)
+
+
+RECIPES: dict[str, list[dict[str, object]]] = {
+    "multiple-choice": [
+        {"rule": "ask", "samples": 3, "reasoned": True},
+        {"rule": "score", "scored": "letter", "calibrated": True, "permuted": True},
+        {"rule": "score", "scored": "text", "calibrated": True},
+    ],
+    "text-classification": [
+        {"model": "svm", "asked": "score", "shots": 2, "calibrated": True},
+        {"model": "neighbours", "neighbours": 8, "asked": "score", "alone": True, "candidates": 3},
+        {"model": "centroids", "asked": "words"},
+    ],
+    "exact-answer": [{"route": "none", "asked": True, "samples": 3}, {"route": "exact", "line": "none", "asked": True}],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+def test_agents_answer_every_item_with_a_real_model(tmp_path: Path, kind: str) -> None:
+    root = MAKERS[kind](tmp_path / "task")
+    found, schema = find_kind(asking(root, LOCAL))
+    recipes = [found.recipe.model_validate(recipe) for recipe in RECIPES[kind]]
+    agents = write_agents(found, schema, recipes, tmp_path)
+    truth = json.loads((root / "data" / "private" / "answers.json").read_text())
+    with start_local_model(LOCAL.name, print) as model:
+        for agent in agents:
+            work = tmp_path / agent.stem
+            work.mkdir()
+            subprocess.run(
+                [
+                    sys.executable,
+                    str(agent),
+                    "--dataset_dir",
+                    str(root / "data" / "public"),
+                    "--working_dir",
+                    str(work),
+                ],
+                env={
+                    **os.environ,
+                    "OPENAI_BASE_URL": model.base_url,
+                    "OPENAI_API_KEY": "none",
+                    "SIA_TASK_MODEL": LOCAL.name,
+                },
+                check=True,
+                timeout=300,
+            )
+            given = read_answers(work)
+            if kind != "exact-answer":  # where the model may give nothing of the right form
+                assert given.keys() == truth.keys()
+            assert given.keys() <= truth.keys()
+            assert list(work.glob("agent_execution*"))
+
+
+def read_answers(work: Path) -> dict[str, object]:
+    if (work / "submission.json").is_file():
+        answers: dict[str, object] = json.loads((work / "submission.json").read_text())
+        return answers
+    lines = (work / "submission.csv").read_text().splitlines()[1:]
+    return dict(line.split(",") for line in lines)
