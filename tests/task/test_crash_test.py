@@ -162,12 +162,17 @@ def test_run_on_an_unfit_task_is_refused_unless_forced(tmp_path: Path) -> None:
     assert "--force" in refused.stderr
     assert "not attempted" in refused.stderr
     assert not (tmp_path / "runs").exists()
-    again = sia(tmp_path, "--task-dir", str(task))
-    assert again.stderr == refused.stderr
-    assert "checking" not in again.stdout
     forced = sia(tmp_path, "--task-dir", str(task), "--force")
     assert forced.returncode in (0, 1)
     assert (tmp_path / "runs" / "run_1").is_dir()
+
+
+def test_fit_task_is_checked_once(tmp_path: Path) -> None:
+    task = table_task(tmp_path / "task", BY_ALL)
+    assert "checking task" in sia(tmp_path, "--task-dir", str(task)).stdout
+    assert "checking task" not in sia(tmp_path, "--task-dir", str(task)).stdout
+    (task / "data" / "public" / "task.md").write_text("Label every single thing.\n")
+    assert "checking task" in sia(tmp_path, "--task-dir", str(task)).stdout
 
 
 @pytest.mark.parametrize(("value", "n", "least"), [(0.0, 50, 0.05), (0.5, 870, 0.04), (0.25, 198, 0.08)])

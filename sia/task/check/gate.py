@@ -23,18 +23,19 @@ OnProgress = Callable[[str], None]
 
 
 def check_whole(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgress) -> list[Finding]:
-    """Files and evaluator, errors first. What was found is remembered."""
+    """Files and evaluator, errors first. That a task is fit is remembered; an error under load may be the machine's."""
     found = check_task(task)
     if not any(finding.level == "error" for finding in found):
         found = sorted_findings([*found, *try_grader(task, python, jail, on_progress)])
-    place = _place(task, python)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(place, _FINDINGS.dump_json(found))
+    if not any(finding.level == "error" for finding in found):
+        place = _place(task, python)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place, _FINDINGS.dump_json(found))
     return found
 
 
 def refuse_unfit(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgress) -> None:
-    """Raises TaskError with the first error of the check, and tells warnings; the check is made once for a task."""
+    """Raises TaskError with the first error of the check, and tells warnings; a fit task is checked once."""
     try:
         found = _FINDINGS.validate_json(_place(task, python).read_bytes())
     except (OSError, ValidationError):
