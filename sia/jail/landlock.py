@@ -27,7 +27,7 @@ GAPS = (
     "names, sizes and times of all files can be seen, though not their contents",
     "which processes exist can be seen",
     "/dev/shm is shared with the machine",
-    "/proc is empty for the program's child processes",
+    "/proc is empty for the program's child processes, so that loky with psutil does not work",
     "memory held by no process (memfd, /dev/shm) is not bounded",
     "what a model is asked can carry data out, once a gateway is connected",
 )
