@@ -28,7 +28,7 @@ GAPS = (
     "which processes exist can be seen",
     "/dev/shm is shared with the machine",
     "/proc is empty for the program's child processes, so that loky with psutil does not work",
-    "memory held by no process is not counted without a scope of systemd: memfd and /dev/shm",
+    "memory held by no process is not counted without a systemd scope: memfd and /dev/shm",
     "what a model is asked can carry data out, once a gateway is connected",
 )
 

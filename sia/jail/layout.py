@@ -14,7 +14,7 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SETTINGS = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ssl/certs", "/etc/mime.types")
 TEMPORARY_BYTES = 1 << 30
 NAMESPACE_GAPS = (
-    "memory held by no process is not counted without a scope of systemd: memfd, and /tmp and /dev/shm up to 1 GiB each",
+    "memory held by no process is not counted without a systemd scope: memfd, and /tmp and /dev/shm up to 1 GiB each",
     "what a model is asked can carry data out, once a gateway is connected",
 )
 
