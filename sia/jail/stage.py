@@ -57,6 +57,9 @@ NONE = 0xFFFFFFFF
 CHMOD, FCHMOD, FCHMODAT, FCHMODAT2 = (90, NONE), (91, 52), (268, 53), (452, 452)
 UTIMENSAT, UTIME, UTIMES, FUTIMESAT = (280, 88), (132, NONE), (235, NONE), (261, NONE)
 OWNERS = ((92, NONE), (93, 55), (94, NONE), (260, 54))
+SETPRIORITY, IOPRIO_SET = (141, 140), (251, 30)
+# Scheduler, affinity, parameters, attributes, limits: of the process that the first argument names.
+OF_A_PROCESS = ((144, 119), (203, 122), (142, 118), (314, 274), (302, 261))
 ATTRIBUTES = ((188, 5), (189, 6), (190, 7), (197, 14), (198, 15), (199, 16), (463, 463), (466, 466))
 CLONE_NEW = 0x7E020000
 TERMINAL_INPUT = (0x5412, 0x541C)
@@ -100,6 +103,12 @@ SHARED_NETWORK: tuple[Rule, ...] = (
     *(_rule(call, ERRNO | ENOSYS) for call in (UTIME, UTIMES, FUTIMESAT)),
     *(_rule(call, ERRNO | EPERM) for call in OWNERS),
     *(_rule(call, ERRNO | ENOTSUP) for call in ATTRIBUTES),
+    # Landlock knows signals; what else can be done to the user's other processes is for the caller's own only: who 0.
+    *(_rule(call, ALLOW, (0, ALL_BITS, (0,))) for call in OF_A_PROCESS),
+    *(_rule(call, ERRNO | EPERM) for call in OF_A_PROCESS),
+    _rule(SETPRIORITY, ALLOW, (0, ALL_BITS, (0,)), (1, ALL_BITS, (0,))),
+    _rule(IOPRIO_SET, ALLOW, (0, ALL_BITS, (1,)), (1, ALL_BITS, (0,))),
+    *(_rule(call, ERRNO | EPERM) for call in (SETPRIORITY, IOPRIO_SET)),
     # Sending can connect as well; and options of IP could lead a connection to the gateway elsewhere.
     _rule(SENDTO, ERRNO | EPERM, (3, FAST_OPEN, (FAST_OPEN,))),
     _rule(SENDMSG, ERRNO | EPERM, (2, FAST_OPEN, (FAST_OPEN,))),
