@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 import uuid
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 from sia.errors import HostError
@@ -52,11 +51,8 @@ class ContainerJail:
         container = f"sia-{uuid.uuid4().hex[:16]}"
         # A short path: the name of a socket has to fit in 108 bytes.
         with tempfile.TemporaryDirectory(prefix="sia-") as folder:
-            config = confinement_in_namespaces(command)
-            entrance: Path | None = None
-            if command.on_listener:
-                entrance = Path(folder, "door")
-                config = replace(config, door=str(entrance))
+            entrance = Path(folder, "door") if command.on_listener else None
+            config = confinement_in_namespaces(command, str(entrance or ""))
             try:
                 with door(entrance, command.on_listener) if entrance and command.on_listener else nullcontext():
                     argv = [engine, *container_arguments(command, config, container, entrance)]

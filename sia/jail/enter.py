@@ -1,19 +1,16 @@
 """Makes namespaces with a root of its own and runs a command as their only tenant, where bubblewrap is missing.
 
-Run as `python -I -S enter.py LAYOUT ARGV...`, LAYOUT being the JSON of a `Layout`. See user_namespaces(7),
+Run as `python -I -S enter.py LAYOUT ARGV...`, LAYOUT being the text of a `Layout`. See user_namespaces(7),
 pivot_root(2), mount(2). Standard library only: it has to start in milliseconds.
 """
 
+import _socket
 import ctypes
 import fcntl
-import json
+import marshal
 import os
-import signal
-import socket
-import stat
 import struct
 import sys
-from dataclasses import asdict, dataclass
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_ALL = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
@@ -32,26 +29,33 @@ MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 1, 24, 47, 4
 LAST_CAPABILITY = 63
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+TYPE_OF_FILE, CHARACTER_DEVICE, SIGKILL = 0o170000, 0o020000, 9
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 NEW_ROOT = "/tmp"
 OWN_ID = 1000
 
 
-@dataclass(frozen=True)
 class Layout:
-    """What the new root holds."""
+    """What the new root holds. No dataclass, for the reason that `sia.jail.stage` gives."""
 
-    binds: tuple[tuple[str, str, bool], ...]
-    """Path outside, path inside, writable; outer folders first."""
-    links: tuple[tuple[str, str], ...]
-    """Target and place of symbolic links."""
-    temporary_bytes: int
-    """Size of /tmp and of /dev/shm."""
-    cwd: str
+    def __init__(
+        self,
+        binds: tuple[tuple[str, str, bool], ...],
+        links: tuple[tuple[str, str], ...],
+        temporary_bytes: int,
+        cwd: str,
+    ) -> None:
+        self.binds = binds
+        """Path outside, path inside, writable; outer folders first."""
+        self.links = links
+        """Target and place of symbolic links."""
+        self.temporary_bytes = temporary_bytes
+        """Size of /tmp and of /dev/shm."""
+        self.cwd = cwd
 
-    def to_json(self) -> str:
-        """For the command line of this program."""
-        return json.dumps(asdict(self))
+    def to_text(self) -> str:
+        """For the command line of this program, run by the interpreter that runs this."""
+        return marshal.dumps((self.binds, self.links, self.temporary_bytes, self.cwd)).hex()
 
 
 def mount(source: str, target: str, kind: str | None = None, flags: int = 0, options: str = "") -> None:
@@ -97,7 +101,7 @@ def build_root(layout: Layout) -> None:
     for target, place in layout.links:
         os.symlink(target, NEW_ROOT + place)  # noqa: PTH211
     for descriptor, (_, inside, writable) in zip(sources, layout.binds, strict=True):
-        device = stat.S_ISCHR(os.fstat(descriptor).st_mode)
+        device = os.fstat(descriptor).st_mode & TYPE_OF_FILE == CHARACTER_DEVICE
         _bind(descriptor, NEW_ROOT + inside, writable, keep=MS_NOSUID | (0 if device else MS_NODEV))
         os.close(descriptor)
     for descriptor in devices.values():
@@ -124,10 +128,11 @@ def _bind(descriptor: int, target: str, writable: bool, keep: int) -> None:
 
 def raise_loopback() -> None:
     """Brings up the interface `lo` of the jail's own network (netdevice(7))."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack_from("16xh", fcntl.ioctl(control, SIOCGIFFLAGS, request))[0]
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+    control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    request = struct.pack("16sh14x", b"lo", 0)
+    flags = struct.unpack_from("16xh", fcntl.ioctl(control.fileno(), SIOCGIFFLAGS, request))[0]
+    fcntl.ioctl(control.fileno(), SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+    control.close()
 
 
 def drop_capabilities() -> None:
@@ -156,7 +161,7 @@ def _checked(result: int, what: str) -> None:
 
 
 def _die_with_parent() -> None:
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
 
 
 def first_process(layout: Layout, argv: list[str]) -> int:
@@ -164,7 +169,7 @@ def first_process(layout: Layout, argv: list[str]) -> int:
     _die_with_parent()
     raise_loopback()
     build_root(layout)
-    socket.sethostname("jail")
+    _socket.sethostname("jail")
     os.setsid()
     drop_capabilities()
     child = os.fork()
@@ -176,13 +181,7 @@ def first_process(layout: Layout, argv: list[str]) -> int:
 
 def main() -> None:
     """Runs ARGV in the namespaces and ends as it ended."""
-    fields = json.loads(sys.argv[1])
-    layout = Layout(
-        tuple((str(a), str(b), bool(c)) for a, b, c in fields["binds"]),
-        tuple((str(a), str(b)) for a, b in fields["links"]),
-        int(fields["temporary_bytes"]),
-        str(fields["cwd"]),
-    )
+    layout = Layout(*marshal.loads(bytes.fromhex(sys.argv[1])))
     _die_with_parent()
     try:
         enter_namespaces()

@@ -27,8 +27,8 @@ GAPS = (
     "names, sizes and times of all files can be seen, though not their contents",
     "which processes exist can be seen",
     "/dev/shm is shared with the machine",
-    "/proc is empty for the program's child processes",
-    "memory held by no process (memfd, /dev/shm) is not bounded",
+    "/proc is empty for the program's child processes, so that loky with psutil does not work",
+    "memory held by no process is not counted without a systemd scope: memfd and /dev/shm",
     "what a model is asked can carry data out, once a gateway is connected",
 )
 

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from sia.jail.compiled import compiled
 from sia.jail.protocol import GATEWAY_PLACEHOLDER, Command
 from sia.jail.stage import Confinement
 
@@ -13,7 +14,7 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SETTINGS = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ssl/certs", "/etc/mime.types")
 TEMPORARY_BYTES = 1 << 30
 NAMESPACE_GAPS = (
-    "memory held by no process (memfd, /dev/shm) is bounded only by the size of /dev/shm",
+    "memory held by no process is not counted without a systemd scope: memfd, and /tmp and /dev/shm up to 1 GiB each",
     "what a model is asked can carry data out, once a gateway is connected",
 )
 
@@ -25,7 +26,7 @@ def stage_python() -> Path:
 
 def stage_argv(command: Command, config: Confinement) -> list[str]:
     """The command behind the stage program."""
-    return [str(stage_python()), "-I", "-S", str(STAGE), config.to_json(), *command.argv]
+    return [str(stage_python()), "-I", "-S", compiled(STAGE), config.to_text(), *command.argv]
 
 
 def system_folders() -> list[str]:
@@ -47,17 +48,18 @@ def settings_files() -> list[tuple[str, str]]:
 def inside_mounts(command: Command) -> list[tuple[str, bool]]:
     """Every path of the command with whether it is writable: outer folders first, parts of the system left out."""
     wanted = {str(mount.path): mount.writable for mount in command.mounts}
-    for path in (Path(sys.base_prefix), stage_python(), STAGE):
+    for path in (Path(sys.base_prefix), stage_python(), Path(compiled(STAGE))):
         if not any(path.is_relative_to(mounted) for mounted in wanted):
             wanted[str(path)] = False
     return sorted((path, writable) for path, writable in wanted.items() if not path.startswith("/usr/"))
 
 
-def confinement_in_namespaces(command: Command) -> Confinement:
+def confinement_in_namespaces(command: Command, door: str = "") -> Confinement:
     """Landlock on top of a root that holds nothing else anyway: read all of it, write what is writable."""
     writable = tuple(path for path, may_write in inside_mounts(command) if may_write)
     return Confinement(
         read=("/",),
         write=(*writable, "/tmp", "/dev"),
         gateway=GATEWAY_PLACEHOLDER if command.on_listener else "",
+        door=door,
     )

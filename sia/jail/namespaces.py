@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sia.jail.compiled import compiled
 from sia.jail.enter import Layout
 from sia.jail.layout import (
     NAMESPACE_GAPS,
@@ -34,5 +35,5 @@ class NamespacesJail:
         binds += [(path, path, writable) for path, writable in inside_mounts(command)]
         layout = Layout(tuple(binds), tuple(system_links()), TEMPORARY_BYTES, str(command.cwd))
         inner = stage_argv(command, confinement_in_namespaces(command))
-        argv = [str(stage_python()), "-I", "-S", str(ENTER), layout.to_json(), *inner]
+        argv = [str(stage_python()), "-I", "-S", compiled(ENTER), layout.to_text(), *inner]
         return supervise(command, argv, command.environment, on_line, as_descriptor(command))

@@ -1,18 +1,16 @@
 """The last program before the generated one: shuts the doors that a process can shut behind itself, then becomes it.
 
-Run inside the jail as `python -I -S stage.py CONFIG ARGV...`, CONFIG being the JSON of a `Confinement`. Landlock limits
+Run inside the jail as `python -I -S stage.py CONFIG ARGV...`, CONFIG being the text of a `Confinement`. Landlock limits
 files (kernel documentation, userspace-api/landlock), seccomp system calls (seccomp(2)). Standard library only: it has
 to start in milliseconds.
 """
 
+import _socket
 import ctypes
-import json
+import marshal
 import os
-import platform
-import socket
 import struct
 import sys
-from dataclasses import asdict, dataclass
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_NO_NEW_PRIVS = 38
@@ -59,6 +57,9 @@ NONE = 0xFFFFFFFF
 CHMOD, FCHMOD, FCHMODAT, FCHMODAT2 = (90, NONE), (91, 52), (268, 53), (452, 452)
 UTIMENSAT, UTIME, UTIMES, FUTIMESAT = (280, 88), (132, NONE), (235, NONE), (261, NONE)
 OWNERS = ((92, NONE), (93, 55), (94, NONE), (260, 54))
+SETPRIORITY, IOPRIO_SET = (141, 140), (251, 30)
+# Scheduler, affinity, parameters, attributes, limits: of the process that the first argument names.
+OF_A_PROCESS = ((144, 119), (203, 122), (142, 118), (314, 274), (302, 261))
 ATTRIBUTES = ((188, 5), (189, 6), (190, 7), (197, 14), (198, 15), (199, 16), (463, 463), (466, 466))
 CLONE_NEW = 0x7E020000
 TERMINAL_INPUT = (0x5412, 0x541C)
@@ -71,65 +72,82 @@ ALLOW, KILL, ERRNO, NOTIFY = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
 ALL_BITS = 0xFFFFFFFF
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What to do with a system call whose arguments, masked, are each among some values."""
-
-    call: tuple[int, int]
-    """Its number on x86-64 and on aarch64."""
-    result: int
-    arguments: tuple[tuple[int, int, tuple[int, ...]], ...] = ()
-    """Index, mask and values; the lower 32 bits count, as they do for the kernel."""
+# What to do with a system call whose arguments, masked, are each among some values: its numbers on x86-64 and aarch64,
+# the result, and index, mask and values of each argument. The lower 32 bits count, as they do for the kernel.
+Rule = tuple[tuple[int, int], int, tuple[tuple[int, int, tuple[int, ...]], ...]]
 
 
-ALWAYS = (
-    Rule(CLONE, ALLOW, ((0, CLONE_NEW, (0,)),)),
-    Rule(CLONE, ERRNO | EPERM),
-    Rule(IOCTL, ERRNO | EPERM, ((1, ALL_BITS, TERMINAL_INPUT),)),
+def _rule(call: tuple[int, int], result: int, *arguments: tuple[int, int, tuple[int, ...]]) -> Rule:
+    return call, result, arguments
+
+
+ALWAYS: tuple[Rule, ...] = (
+    _rule(CLONE, ALLOW, (0, CLONE_NEW, (0,))),
+    _rule(CLONE, ERRNO | EPERM),
+    _rule(IOCTL, ERRNO | EPERM, (1, ALL_BITS, TERMINAL_INPUT)),
 )
 # Where the network is the jail's own, any address is harmless; other families hold surprises.
-OWN_NETWORK = (
-    Rule(SOCKET, ALLOW, ((0, ALL_BITS, (AF_UNIX, AF_INET, AF_INET6)),)),
-    Rule(SOCKET, ERRNO | EAFNOSUPPORT),
+OWN_NETWORK: tuple[Rule, ...] = (
+    _rule(SOCKET, ALLOW, (0, ALL_BITS, (AF_UNIX, AF_INET, AF_INET6))),
+    _rule(SOCKET, ERRNO | EAFNOSUPPORT),
 )
 # Where it is the machine's: streams only, and what they connect to is up to the orchestrator. So are the modes and
 # times of files, which Landlock does not know.
-SHARED_NETWORK = (
-    Rule(SOCKET, ALLOW, ((0, ALL_BITS, (AF_UNIX,)), (1, KIND_OF_SOCKET, (STREAM, SEQPACKET)))),
-    Rule(SOCKET, ALLOW, ((0, ALL_BITS, (AF_INET,)), (1, KIND_OF_SOCKET, (STREAM,)), (2, ALL_BITS, (0, TCP)))),
-    Rule(SOCKET, ERRNO | EAFNOSUPPORT),
-    Rule(SOCKETPAIR, ALLOW, ((0, ALL_BITS, (AF_UNIX,)), (1, KIND_OF_SOCKET, (STREAM, SEQPACKET)))),
-    Rule(SOCKETPAIR, ERRNO | EAFNOSUPPORT),
-    *(Rule(call, NOTIFY) for call in (CONNECT, LISTEN, CHMOD, FCHMOD, FCHMODAT, FCHMODAT2, UTIMENSAT)),
-    *(Rule(call, ERRNO | ENOSYS) for call in (UTIME, UTIMES, FUTIMESAT)),
-    *(Rule(call, ERRNO | EPERM) for call in OWNERS),
-    *(Rule(call, ERRNO | ENOTSUP) for call in ATTRIBUTES),
+SHARED_NETWORK: tuple[Rule, ...] = (
+    _rule(SOCKET, ALLOW, (0, ALL_BITS, (AF_UNIX,)), (1, KIND_OF_SOCKET, (STREAM, SEQPACKET))),
+    _rule(SOCKET, ALLOW, (0, ALL_BITS, (AF_INET,)), (1, KIND_OF_SOCKET, (STREAM,)), (2, ALL_BITS, (0, TCP))),
+    _rule(SOCKET, ERRNO | EAFNOSUPPORT),
+    _rule(SOCKETPAIR, ALLOW, (0, ALL_BITS, (AF_UNIX,)), (1, KIND_OF_SOCKET, (STREAM, SEQPACKET))),
+    _rule(SOCKETPAIR, ERRNO | EAFNOSUPPORT),
+    *(_rule(call, NOTIFY) for call in (CONNECT, LISTEN, CHMOD, FCHMOD, FCHMODAT, FCHMODAT2, UTIMENSAT)),
+    *(_rule(call, ERRNO | ENOSYS) for call in (UTIME, UTIMES, FUTIMESAT)),
+    *(_rule(call, ERRNO | EPERM) for call in OWNERS),
+    *(_rule(call, ERRNO | ENOTSUP) for call in ATTRIBUTES),
+    # Landlock knows signals; what else can be done to the user's other processes is for the caller's own only: who 0.
+    *(_rule(call, ALLOW, (0, ALL_BITS, (0,))) for call in OF_A_PROCESS),
+    *(_rule(call, ERRNO | EPERM) for call in OF_A_PROCESS),
+    _rule(SETPRIORITY, ALLOW, (0, ALL_BITS, (0,)), (1, ALL_BITS, (0,))),
+    _rule(IOPRIO_SET, ALLOW, (0, ALL_BITS, (1,)), (1, ALL_BITS, (0,))),
+    *(_rule(call, ERRNO | EPERM) for call in (SETPRIORITY, IOPRIO_SET)),
     # Sending can connect as well; and options of IP could lead a connection to the gateway elsewhere.
-    *(Rule(call, ERRNO | EPERM, ((index, FAST_OPEN, (FAST_OPEN,)),)) for call, index in ((SENDTO, 3), (SENDMSG, 2))),
-    Rule(SENDMMSG, ERRNO | EPERM, ((3, FAST_OPEN, (FAST_OPEN,)),)),
-    Rule(SETSOCKOPT, ERRNO | ENOPROTOOPT, ((1, ALL_BITS, (0,)),)),
-    Rule(IOCTL, ERRNO | EPERM, ((1, 0xFFFFFF00, (OF_INTERFACES,)),)),
+    _rule(SENDTO, ERRNO | EPERM, (3, FAST_OPEN, (FAST_OPEN,))),
+    _rule(SENDMSG, ERRNO | EPERM, (2, FAST_OPEN, (FAST_OPEN,))),
+    _rule(SENDMMSG, ERRNO | EPERM, (3, FAST_OPEN, (FAST_OPEN,))),
+    _rule(SETSOCKOPT, ERRNO | ENOPROTOOPT, (1, ALL_BITS, (0,))),
+    _rule(IOCTL, ERRNO | EPERM, (1, 0xFFFFFF00, (OF_INTERFACES,))),
 )
 
 
-@dataclass(frozen=True)
 class Confinement:
-    """What is left open."""
+    """What is left open. No dataclass and no JSON: to import those takes longer than all that this program does."""
 
-    read: tuple[str, ...]
-    """Files and folders that can be read and executed."""
-    write: tuple[str, ...]
-    """Files and folders that can be changed as well."""
-    supervised: bool = False
-    """The network is the machine's: the orchestrator answers connect() and listen()."""
-    gateway: str = ""
-    """Text in the environment that becomes the address of a listener, handed out on standard input; empty: none."""
-    door: str = ""
-    """Path of a socket to hand it out at, where standard input does not lead to the orchestrator."""
+    def __init__(
+        self,
+        read: tuple[str, ...],
+        write: tuple[str, ...],
+        supervised: bool = False,
+        gateway: str = "",
+        door: str = "",
+    ) -> None:
+        self.read = read
+        """Files and folders that can be read and executed."""
+        self.write = write
+        """Files and folders that can be changed as well."""
+        self.supervised = supervised
+        """The network is the machine's: the orchestrator answers connect() and listen()."""
+        self.gateway = gateway
+        """Text in the environment that becomes the address of a listener, handed out on standard input; empty: none."""
+        self.door = door
+        """Path of a socket to hand it out at, where standard input does not lead to the orchestrator."""
 
-    def to_json(self) -> str:
-        """For the command line of this program."""
-        return json.dumps(asdict(self))
+    def to_text(self) -> str:
+        """For the command line of this program, run by the interpreter that runs this."""
+        return marshal.dumps((self.read, self.write, self.supervised, self.gateway, self.door)).hex()
+
+
+def from_text(text: str) -> Confinement:
+    """What `to_text` told."""
+    return Confinement(*marshal.loads(bytes.fromhex(text)))
 
 
 def landlock_abi() -> int:
@@ -175,7 +193,7 @@ def restrict_calls(config: Confinement) -> int:
 
     Raises OSError when the kernel refuses, or for a machine without a table.
     """
-    column = _column(platform.machine())
+    column = _column(os.uname().machine)
     program = seccomp_program(column, ALWAYS + (SHARED_NETWORK if config.supervised else OWN_NETWORK))
     code = ctypes.create_string_buffer(program, len(program))
     descriptor = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
@@ -201,14 +219,14 @@ def seccomp_program(column: int, rules: tuple[Rule, ...]) -> bytes:
             number = numbers[column]
             if number is not None:
                 steps += [(jump_equal, 0, 1, number), (give, 0, 0, ERRNO | error)]
-    for rule in rules:
+    for call, result, arguments in rules:
         # From the end: each test that fails jumps over all that follow it.
-        block = [(give, 0, 0, rule.result)]
-        for index, mask, values in reversed(rule.arguments):
+        block = [(give, 0, 0, result)]
+        for index, mask, values in reversed(arguments):
             tests = [(jump_equal, len(values) - 1 - k, 0, value) for k, value in enumerate(values)]
             tests[-1] = (jump_equal, 0, len(block), values[-1])
             block = [(load, 0, 0, 16 + 8 * index), (keep_bits, 0, 0, mask), *tests, *block]
-        steps += [(load, 0, 0, 0), (jump_equal, 0, len(block), rule.call[column]), *block]
+        steps += [(load, 0, 0, 0), (jump_equal, 0, len(block), call[column]), *block]
     steps += [(give, 0, 0, ALLOW)]
     return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
@@ -231,37 +249,35 @@ def confine(config: Confinement) -> int:
 
 def hand_out_listener(placeholder: str, door: str) -> None:
     """Opens a listener, puts its address into the environment, and waits until the orchestrator has it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        for name, value in os.environ.items():
-            os.environ[name] = value.replace(placeholder, address)
-        hand_out(listener.fileno(), door)
+    listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    for name, value in os.environ.items():
+        os.environ[name] = value.replace(placeholder, address)
+    hand_out(listener.fileno(), door)
+    listener.close()
 
 
 def hand_out(descriptor: int, door: str = "") -> None:
     """Sends a descriptor to the other end of standard input, waits until it was taken, and lets go of that end."""
     if door:
         os.close(0)
-    with socket.socket(socket.AF_UNIX) if door else socket.socket(fileno=0) as channel:
-        if door:
-            channel.connect(door)
-        socket.send_fds(channel, [b"\0"], [descriptor])
-        if not channel.recv(1):
-            raise OSError("the orchestrator is gone")
+        channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        channel.connect(door)
+    else:
+        channel = _socket.socket(fileno=0)
+    channel.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("=i", descriptor))])
+    if not channel.recv(1):
+        raise OSError("the orchestrator is gone")
+    channel.close()
     # Descriptor 0 is free: the lowest one is what open() gives.
     os.set_inheritable(os.open("/dev/null", os.O_RDONLY), True)
 
 
 def main() -> None:
     """Confines this process and becomes ARGV."""
-    fields = json.loads(sys.argv[1])
-    config = Confinement(
-        tuple(fields["read"]),
-        tuple(fields["write"]),
-        bool(fields["supervised"]),
-        str(fields["gateway"]),
-        str(fields["door"]),
-    )
+    config = from_text(sys.argv[1])
     try:
         if config.gateway:
             hand_out_listener(config.gateway, config.door)

@@ -1,7 +1,6 @@
 """Starts a command under its warden, bounds what it uses, and tells how it ended. Every backend runs through here."""
 
 import errno
-import json
 import os
 import resource
 import select
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from sia.errors import HostError
 from sia.jail.capture import Capture
+from sia.jail.compiled import compiled
 from sia.jail.protocol import Command, Limits, OnLine, Outcome
 from sia.jail.refuse import refuse_protected
 from sia.jail.scope import has_scopes, in_scope
@@ -49,7 +49,7 @@ def supervise(
     ours, theirs = socket.socketpair()
     start = time.monotonic()
     signals = "closed" if closed else "open"
-    whole = [sys.executable, "-I", "-S", str(WARDEN), str(control_read), str(status_write), signals, *argv]
+    whole = [sys.executable, "-I", "-S", compiled(WARDEN), str(control_read), str(status_write), signals, *argv]
     if command.limits.memory_bytes is not None and has_scopes():
         whole, environment = in_scope(command.limits, whole, environment)
     warden = subprocess.Popen(
@@ -149,9 +149,10 @@ def _drain(
 def _outcome(
     command: Command, status: bytes, stopped_by: str | None, seconds: float, capture: Capture, watch: Watch
 ) -> Outcome:
-    told = json.loads(status) if status else {}
+    told = {name: int(value) for name, value in map(str.split, status.decode().splitlines())}
     if "error" in told:
-        raise HostError(f"cannot start {command.argv[0]}: {told['error']}", "check that it exists and can be executed")
+        why = os.strerror(told["error"])
+        raise HostError(f"cannot start {command.argv[0]}: {why}", "check that it exists and can be executed")
     events = [f"stopped by its {stopped_by}"] if stopped_by else []
     if told.get("out_of_memory") and command.limits.memory_bytes is not None:
         events.append(f"memory limit of {size(command.limits.memory_bytes)}: the kernel killed a process")

@@ -116,6 +116,8 @@ ATTACKS = [
         signal_its_group="os.killpg(bystander, signal.SIGCONT); reached()",
         take_its_descriptor="reached(call(438, os.pidfd_open(bystander), 0, 0) >= 0)",
         compare_with_it="reached(call(312, os.getpid(), bystander, 1, 0, 0) >= 0)",
+        limits_of_it="import resource; resource.prlimit(bystander, resource.RLIMIT_NOFILE, (50, 50)); reached()",
+        processors_of_it="os.sched_setaffinity(bystander, {0}); reached()",
         priority="os.setpriority(os.PRIO_PROCESS, bystander, 5); reached()",
         command_line="any_process(lambda n: n == bystander and open(f'/proc/{n}/cmdline').read())",
     ),
@@ -139,7 +141,7 @@ ATTACKS = [
         "(port, int(tcp4))); m[:8] = struct.pack('=H', 2) + mine + bytes([127, 0, 0, 1])\n"
         "if os.fork() == 0:\n    while True: m[2:4] = other; m[2:4] = mine\n"
         "address = ctypes.addressof(ctypes.c_char.from_buffer(m))\n"
-        "for k in range(100):\n    s = socket.socket()\n"
+        "for k in range(100):\n    time.sleep(0.001); s = socket.socket()\n"
         "    if libc.connect(s.fileno(), ctypes.c_void_p(address), 16) == 0 and s.getpeername()[1] == int(tcp4):\n"
         "        reached(); break\n    s.close()",
         netlink="s = socket.socket(16, socket.SOCK_RAW, 0); s.bind((0, 0)); "

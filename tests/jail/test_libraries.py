@@ -68,6 +68,8 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_library_works(wall: Jail, name: str, tmp_path: Path) -> None:
+    if (wall.name, name) == ("landlock", "loky"):
+        pytest.skip("a gap of landlock that its `gaps` name")
     work, program = tmp_path / "w", tmp_path / "program.py"
     work.mkdir()
     program.write_text(PROGRAMS[name])
