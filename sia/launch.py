@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sia
-from sia.author.program import AUTHORS, choose_author
+from sia.author.program import AUTHORS, AuthorProgram, choose_author
+from sia.author.prompts import check_overrides
 from sia.environment import agent_environment, resolved_packages
 from sia.errors import UsageError
 from sia.events import Emit, Progress
@@ -39,11 +40,13 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
 
     if settings.resume:
         return _resume(settings, progress)
-    check_author_model(settings, AUTHORS[settings.backend].uses_model)
-    author = choose_author(settings.backend)
+    author = AUTHORS[settings.backend]
+    check_author_model(settings, author.uses_model, author.dialect)
+    check_overrides()
     jail = choose_jail(settings.sandbox)
     task = prepare_task(task_folder(settings), progress)
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
+    author = choose_author(settings.backend, progress)
     python = agent_environment(task.manifest.agent.packages, progress)
 
     def describe(run_id: str) -> RunRecord:
@@ -69,7 +72,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
         )
 
     run = create_run(settings.runs_dir, settings.run_id, describe)
-    return _session(settings, task, run, python, jail, plan), read_run_record(run.path)
+    return _session(settings, task, run, python, jail, author, plan), read_run_record(run.path)
 
 
 def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Session, RunRecord]:
@@ -80,13 +83,15 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
     try:
         record = read_run_record(run.path)
         settings = restored(settings, record)
-        check_author_model(settings, AUTHORS[settings.backend].uses_model)
-        author = choose_author(settings.backend)
+        author = AUTHORS[settings.backend]
+        check_author_model(settings, author.uses_model, author.dialect)
+        check_overrides()
         task = prepare_task(task_folder(settings), progress)
         check_unchanged(task, record)
         plan = plan_models(settings, author.uses_model, task.manifest, progress)
         python = agent_environment(task.manifest.agent.packages, progress)
-        return _session(settings, task, run, python, choose_jail(settings.sandbox), plan), record
+        author = choose_author(settings.backend, progress)
+        return _session(settings, task, run, python, choose_jail(settings.sandbox), author, plan), record
     except BaseException:
         run.close()
         raise
@@ -129,13 +134,19 @@ def _kept_task_model(record: RunRecord) -> dict[str, str]:
 
 
 def _session(
-    settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path, jail: Jail, plan: ModelPlan | None
+    settings: RunSettings,
+    task: TaskPackage,
+    run: RunDirectory,
+    python: Path,
+    jail: Jail,
+    author: AuthorProgram,
+    plan: ModelPlan | None,
 ) -> Session:
     return Session(
         task=task,
         run=run,
         settings=settings,
-        author=choose_author(settings.backend),
+        author=author,
         jail=jail,
         guard=LeakGuard(task.private_dir, task.public_dir),
         python=python,

@@ -65,7 +65,7 @@ def open_replay(settings: RunSettings, run_id: str, on_progress: Callable[[str],
     path = run_path(settings.runs_dir, run_id)
     record = read_run_record(path)
     settings = restored(settings, record)
-    author = choose_author(settings.backend)
+    author = choose_author(settings.backend, on_progress)
     task = prepare_task(task_folder(settings), on_progress)
     check_unchanged(task, record)
     python = agent_environment(task.manifest.agent.packages, on_progress)

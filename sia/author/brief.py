@@ -14,7 +14,7 @@ An author is a program that runs in the jail with one writable folder, its *work
 
 and leaves there `target_agent.py`, from generation 2 `improvement.md`, and where it likes `requirements.txt`,
 `decision.json` and `author_state.json`. The last is its own memory: it lies in `previous/` the next time. Authors that
-are language models also leave `author_transcript.jsonl`, see `sia.author.transcript`.
+are language models also leave `.author/author_transcript.jsonl`, see `sia.author.transcript`.
 """
 
 from pathlib import Path
@@ -30,8 +30,8 @@ BRIEF_FILE = "brief.json"
 PROMPT_FILE = "prompt.txt"
 SYSTEM_FILE = "system.txt"
 REPAIR_FILE = "repair.txt"
-TRANSCRIPT_FILE = "author_transcript.jsonl"
 OWN_DIR = ".author"
+TRANSCRIPT_FILE = "author_transcript.jsonl"
 CONTEXT_FILE = "context.md"
 EVIDENCE_FILE = "evidence.md"
 PARENT_DIR = "parent"
@@ -41,6 +41,8 @@ REQUIREMENTS_FILE = "requirements.txt"
 IMPROVEMENT_FILE = "improvement.md"
 DECISION_FILE = "decision.json"
 STATE_FILE = "author_state.json"
+HANDED_ON = (AGENT_FILE, REQUIREMENTS_FILE, IMPROVEMENT_FILE, DECISION_FILE, STATE_FILE)
+"""What an author leaves, and what a later author sees of a generation beside its execution record."""
 
 
 class TaskBrief(BaseModel):
@@ -94,12 +96,21 @@ class Budget(BaseModel):
     tokens: int | None = Field(default=None, description="None: no limit")
 
 
+class CalledModel(BaseModel):
+    """A model as its clients call it, at the address that the environment names."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    dialect: Literal["anthropic", "openai", "gemini"]
+
+
 class AuthorLimits(BaseModel):
     """What an author that is a language model works with."""
 
     model_config = ConfigDict(frozen=True)
 
-    model: str = ""
+    model: CalledModel | None = Field(default=None, description="None: the author is no language model")
     max_turns: int = Field(default=20, description="answers of the model, both starts together")
     seconds: float = Field(default=1500.0, description="wall-clock, for one start")
     idle_seconds: float = Field(default=360.0, description="without any sign of life of the model or a tool")
@@ -121,6 +132,6 @@ class Brief(BaseModel):
     )
     best: int | None = Field(default=None, description="the best generation so far")
     rejected: tuple[RejectedTry, ...] = Field(default=(), description="latest last; bounded in number")
-    task_model: str | None = Field(default=None, description="the one model that the target agent can call")
+    task_model: CalledModel | None = Field(default=None, description="the one model that the target agent can call")
     budget: Budget
     limits: AuthorLimits = AuthorLimits()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -9,7 +10,7 @@ from typing import NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from sia.author import brief as contract
-from sia.author.brief import Brief
+from sia.author.brief import Brief, CalledModel
 
 _SAVED = "conversation.json"
 
@@ -41,6 +42,16 @@ class Start:
         return self.workspace / contract.OWN_DIR
 
     @property
+    def temporary(self) -> Path:
+        """Folder for its temporary files, out of the model's sight."""
+        return self.home / "tmp"
+
+    @property
+    def model(self) -> CalledModel:
+        """The model that writes. Ends the program when the brief names none."""
+        return self.brief.limits.model or fail("the brief names no model")
+
+    @property
     def turns(self) -> int:
         """Answers of the model that are left."""
         return self.brief.limits.max_turns - (self.resumed.turns if self.resumed else 0)
@@ -55,7 +66,7 @@ class Start:
 def read_start(workspace: Path) -> Start:
     """Reads the workspace. Ends the program when no turn is left."""
     home = workspace / contract.OWN_DIR
-    home.mkdir(exist_ok=True)
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
     repair = workspace / contract.REPAIR_FILE
     saved = Saved.model_validate_json((home / _SAVED).read_bytes()) if repair.exists() else None
     start = Start(
@@ -70,9 +81,9 @@ def read_start(workspace: Path) -> Start:
     return start
 
 
-def required(variable: str) -> str:
+def required(variable: str, environment: Mapping[str, str] = os.environ) -> str:
     """The value of an environment variable that the orchestrator sets."""
-    value = os.environ.get(variable)
+    value = environment.get(variable)
     if not value:
         fail(f"{variable} is not set: there is no model to talk to")
     return value

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 HEADLINE_LENGTH = 120
-_SUBJECTS = ("file_path", "path", "pattern", "command")
+_SUBJECTS = ("file_path", "pattern", "path", "command")
 """Arguments of tools that name what the tool is used on, the most telling first."""
 
 

@@ -34,7 +34,8 @@ class Authored(Frozen):
     parent: int | None
     lever: Lever = "harness"
     seconds: float
-    events: tuple[str, ...] = ()
+    starts: int = Field(default=1, description="2: it was told what was wrong with its files")
+    events: tuple[str, ...] = Field(default=(), description="what it tried and must not, and what was cleaned up")
     spending: Spending = Spending()
     failure: str | None = None
 

@@ -6,6 +6,9 @@ from pathlib import Path
 from sia.errors import TaskError
 from sia.task.manifest import Manifest, read_manifest
 
+REFERENCE_AGENT = "reference_target_agent.py"
+REFERENCE_SAMPLES = "SAMPLE_TASK_DESCRIPTIONS.md"
+
 
 @dataclass(frozen=True)
 class TaskPackage:

@@ -9,11 +9,12 @@ from tests.scripted_model.conversation import Call, Conversation, Reply, Turn
 Event = tuple[str | None, dict[str, Any] | str]
 
 
-def text_of(content: Any) -> str:
+def text_of(content: object) -> str:
     """The words of a content that is a text or a list of blocks."""
     if isinstance(content, str):
         return content
-    return "\n".join(text_of(b.get("text", b.get("content", ""))) for b in content or () if isinstance(b, dict))
+    blocks = content if isinstance(content, list) else []
+    return "\n".join(text_of(b.get("text", b.get("content", ""))) for b in blocks if isinstance(b, dict))
 
 
 def parse(body: dict[str, Any]) -> Conversation:

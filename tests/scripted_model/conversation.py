@@ -63,9 +63,9 @@ Kind = Literal["status", "drop", "cut", "stall", "garbage", "empty", "error-even
 class Failure:
     """The provider fails for the first `times` requests with this conversation, then answers `then`.
 
-    status: an HTTP error `code` with the dialect's error body; drop: the connection ends without an answer; cut: it ends
-    in the middle of the answer; stall: the answer stops in the middle and the connection stays open; garbage: status 200
-    with a body that is no JSON; empty: status 200 without a body; error-event: an error inside the stream.
+    status: an HTTP error `code` with the dialect's error body; drop: the connection ends without an answer; cut: it
+    ends in the middle of the answer; stall: the answer stops in the middle and the connection stays open; garbage:
+    status 200 with a body that is no JSON; empty: status 200 without a body; error-event: an error inside the stream.
     """
 
     kind: Kind

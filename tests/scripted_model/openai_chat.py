@@ -17,7 +17,9 @@ def parse(body: dict[str, Any]) -> Conversation:
             system += words
         elif message["role"] == "assistant":
             functions = [c["function"] for c in message.get("tool_calls") or ()]
-            turns.append(Turn("assistant", words, tuple(Call(f["name"], json.loads(f["arguments"])) for f in functions)))
+            turns.append(
+                Turn("assistant", words, tuple(Call(f["name"], json.loads(f["arguments"])) for f in functions))
+            )
         else:
             turns.append(Turn("tool" if message["role"] == "tool" else "user", words))
     tools = tuple(t["function"]["name"] for t in body.get("tools") or ())

@@ -63,7 +63,7 @@ def stream(reply: Reply, conversation: Conversation) -> Iterator[Event]:
     whole = body(reply, conversation)
     number = 0
 
-    def event(kind: str, **fields: Any) -> Event:
+    def event(kind: str, **fields: object) -> Event:
         nonlocal number
         number += 1
         return kind, {"type": kind, "sequence_number": number, **fields}

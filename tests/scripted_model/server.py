@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import ModuleType
 from typing import Any
 
 from tests.scripted_model import anthropic, openai_chat, openai_responses
 from tests.scripted_model.conversation import Conversation, Failure, Policy, Reply
 
-DIALECTS: dict[str, Any] = {
+DIALECTS: dict[str, ModuleType] = {
     "/v1/messages": anthropic,
     "/v1/chat/completions": openai_chat,
     "/v1/responses": openai_responses,
@@ -63,7 +64,7 @@ def serve(policy: Policy) -> Iterator[ScriptedModel]:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Says nothing."""
 
     def do_HEAD(self) -> None:
@@ -96,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(200, json.dumps(dialect.body(said, conversation)).encode())
 
-    def _fail(self, failure: Failure, dialect: Any, conversation: Conversation) -> None:
+    def _fail(self, failure: Failure, dialect: ModuleType, conversation: Conversation) -> None:
         events = list(dialect.stream(Reply("the beginning of an answer " * 100), conversation))
         if failure.kind == "status":
             extra = {"retry-after": f"{failure.retry_after:g}"} if failure.retry_after is not None else {}

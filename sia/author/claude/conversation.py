@@ -31,7 +31,7 @@ TOOL_SECONDS = 300
 
 async def converse(start: Start) -> str | None:
     """Runs until Claude is done; returns what kept it from ending well, None when nothing did."""
-    with Transcript(start.workspace / TRANSCRIPT_FILE, start.workspace) as transcript:
+    with Transcript(start.home / TRANSCRIPT_FILE, start.workspace) as transcript:
         transcript.add(Entry(kind="prompt", text=start.message))
         problem = await _listen(start, transcript)
         transcript.add(Entry(kind="end", text=problem or "done", failed=problem is not None))
@@ -83,9 +83,7 @@ def problem_of(result: ResultMessage | None, start: Start) -> str | None:
 
 def options(start: Start) -> ClaudeAgentOptions:
     """How Claude Code is started: these tools, no settings of the user, nothing asked, nothing sent elsewhere."""
-    model = start.brief.limits.model
-    home = start.home / "home"
-    home.mkdir(exist_ok=True)
+    model = start.model.name
     return ClaudeAgentOptions(
         tools=TOOLS,
         permission_mode="bypassPermissions",
@@ -100,8 +98,9 @@ def options(start: Start) -> ClaudeAgentOptions:
         # Parts of an answer are signs of life.
         include_partial_messages=True,
         env={
-            "HOME": str(home),
-            "CLAUDE_CONFIG_DIR": str(home / ".claude"),
+            "HOME": str(start.home),
+            "CLAUDE_CONFIG_DIR": str(start.home / ".claude"),
+            "TMPDIR": str(start.temporary),
             "ANTHROPIC_BASE_URL": required("ANTHROPIC_BASE_URL"),
             "ANTHROPIC_API_KEY": required("ANTHROPIC_API_KEY"),
             # There is one model: side jobs must not ask for another.

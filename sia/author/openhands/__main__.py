@@ -24,10 +24,9 @@ def main() -> None:
 
 def prepare(start: Start) -> None:
     """What has to be set before OpenHands is imported: a home of its own, no prices from the network, no chatter."""
-    home = start.home / "home"
-    home.mkdir(exist_ok=True)
     os.environ |= {
-        "HOME": str(home),
+        "HOME": str(start.home),
+        "TMPDIR": str(start.temporary),
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "OPENHANDS_SUPPRESS_BANNER": "1",
         "LOG_LEVEL": "ERROR",

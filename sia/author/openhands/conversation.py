@@ -41,7 +41,7 @@ def converse(start: Start) -> str | None:
     # Its logger draws frames for people; what it did is in the transcript.
     logging.disable(logging.ERROR)
     seen = Seen()
-    with Transcript(start.workspace / TRANSCRIPT_FILE, start.workspace) as transcript:
+    with Transcript(start.home / TRANSCRIPT_FILE, start.workspace) as transcript:
         transcript.add(Entry(kind="prompt", text=start.message))
 
         def take(event: Event) -> None:
@@ -54,7 +54,7 @@ def converse(start: Start) -> str | None:
                 transcript.add(entry)
 
         identity = start.resumed.conversation if start.resumed else str(uuid.uuid4())
-        llm = make_llm(route(start.brief.limits.model, os.environ))
+        llm = make_llm(route(start.model, os.environ))
         agent = get_default_agent(llm, cli_mode=True)
         agent = agent.model_copy(update={"agent_context": AgentContext(system_message_suffix=start.system)})
         conversation = Conversation(
@@ -76,7 +76,9 @@ def converse(start: Start) -> str | None:
             return problem
 
         threading.Thread(target=_watch, args=(start, seen, ended, end), daemon=True).start()
-        return end(_run(conversation, start, seen))
+        problem = _run(conversation, start, seen)
+        conversation.close()
+        return end(problem)
 
 
 def _run(conversation: Conversation, start: Start, seen: Seen) -> str | None:
@@ -139,8 +141,8 @@ def entries(event: Event) -> Iterator[Entry]:
         arguments = event.action.model_dump(mode="json", exclude_none=True, exclude={"kind"}) if event.action else {}
         yield Entry(kind="call", tool=event.tool_name, arguments=arguments)
     elif isinstance(event, ObservationEvent):
-        observation = event.observation
-        yield Entry(kind="result", text="\n".join(content_to_str(observation.to_llm_content)), failed=observation.is_error)
+        told = "\n".join(content_to_str(event.observation.to_llm_content))
+        yield Entry(kind="result", text=told, failed=event.observation.is_error)
     elif isinstance(event, AgentErrorEvent):
         yield Entry(kind="result", text=event.error, failed=True)
     elif isinstance(event, MessageEvent) and event.source == "agent":

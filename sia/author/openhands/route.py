@@ -1,9 +1,16 @@
-"""Which address a model is called at, in the words of LiteLLM: each provider in its own dialect."""
+"""At which address a model is called, in the words of LiteLLM: each provider in its own dialect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sia.author.start import fail
+from sia.author.brief import CalledModel
+from sia.author.start import required
+
+VARIABLES = {
+    "anthropic": ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"),
+    "openai": ("OPENAI_BASE_URL", "OPENAI_API_KEY"),
+    "gemini": ("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"),
+}
 
 
 @dataclass(frozen=True)
@@ -15,19 +22,7 @@ class Route:
     key: str
 
 
-def route(model: str, environment: Mapping[str, str]) -> Route:
-    """The route of `PROVIDER/NAME`; whatever is not Anthropic's or Gemini's speaks the dialect of OpenAI."""
-    provider, _, name = model.partition("/")
-    if provider == "anthropic":
-        return Route(model, *_found(environment, "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"))
-    if provider == "gemini":
-        return Route(model, *_found(environment, "GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"))
-    spelled = model if provider == "openai" and name else f"openai/{model}"
-    return Route(spelled, *_found(environment, "OPENAI_BASE_URL", "OPENAI_API_KEY"))
-
-
-def _found(environment: Mapping[str, str], *names: str) -> list[str]:
-    for name in names:
-        if not environment.get(name):
-            fail(f"{name} is not set: there is no model to talk to")
-    return [environment[name] for name in names]
+def route(model: CalledModel, environment: Mapping[str, str]) -> Route:
+    """The route of `model`. Ends the program when the environment has none."""
+    address, key = VARIABLES[model.dialect]
+    return Route(f"{model.dialect}/{model.name}", required(address, environment), required(key, environment))
