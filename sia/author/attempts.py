@@ -21,7 +21,7 @@ _SYSTEM = (
 )
 _WRITING_TOOLS = ("Write", "Edit", "file_editor")
 _ENVIRONMENT = re.compile(r"\b(?:printenv|environ)\b|(?:^|[;&|]\s*)env\b(?!\s+\S+=)")
-_BACKGROUND = re.compile(r"\bnohup\b|\bsetsid\b|\bdisown\b|(?<![&>])&\s*(?:$|\n|;|\))")
+_BACKGROUND = re.compile(r"\b(?:nohup|setsid|disown)\b|(?<![&<>])&(?=\s|$|\))")
 
 
 def forbidden_attempts(

@@ -53,7 +53,7 @@ def author_stage(session: Session, on_line: OnLine) -> None:
         prompt = prepare_workspace(session, brief, workspace)
         drafts = [_write_draft(session, staging, workspace, on_line)]
         if session.author.uses_model and drafts[0].problem and drafts[0].ending is None:
-            repair = render_repair(drafts[0].problem, session.settings.max_turns)
+            repair = render_repair(drafts[0].problem)
             (workspace / contract.REPAIR_FILE).write_text(repair, encoding="utf-8")
             on_line("the agent cannot be used yet; the author is told why")
             drafts.append(_write_draft(session, staging, workspace, on_line))

@@ -41,9 +41,9 @@ def render_system() -> str:
     return _render("system")
 
 
-def render_repair(problem: str, turns: int) -> str:
+def render_repair(problem: str) -> str:
     """What an author is told whose files cannot be used."""
-    return _render("repair", problem=problem, turns=turns)
+    return _render("repair", problem=problem)
 
 
 def check_overrides() -> tuple[str, ...]:
