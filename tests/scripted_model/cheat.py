@@ -15,7 +15,8 @@ for url, model, token in (
     body = dict(model=model, max_tokens=5, messages=[dict(role="user", content="cheat")])
     headers = {{"x-api-key": token, "content-type": "application/json", "anthropic-version": "2023-06-01"}}
     try:
-        print("REACHED", urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read())
+        answer = urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read()
+        print("REA" + "CHED", answer)
     except urllib.error.HTTPError as error:
         print("refused", error.code)
     except OSError as error:
