@@ -72,7 +72,7 @@ def cheat_in_vain(backend: str, folder: Path) -> None:
     records = generations_of(folder / "runs" / "run_1")
     assert [r.status for r in records] == ["scored", "scored"]
     events = "\n".join(records[0].jail_events)
-    for attempt in ("private data", "outside its reach", "at the environment", "in the background", "not allowed"):
+    for attempt in ("private data", "outside its reach", "at the environment", "in the background", "gateway: model"):
         assert attempt in events, (attempt, events)
 
 

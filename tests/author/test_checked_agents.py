@@ -31,13 +31,12 @@ def writing(first: str, repaired: str | None) -> Policy:
             return Reply("A title")
         tools = Tools.of(conversation)
         told = conversation.said("cannot be used yet")
-        results = sum(turn.role == "tool" for turn in conversation.turns)
-        if results == 0:
+        if conversation.calls == 0:
             return Reply("", (tools.run("pwd"),))
         folder = next(t.text for t in conversation.turns if t.role == "tool").splitlines()[0].strip()
-        if results == 1:
+        if conversation.calls == 1:
             return Reply("", (tools.write(f"{folder}/target_agent.py", first),))
-        if told and repaired is not None and results == 2:
+        if told and repaired is not None and conversation.calls == 2:
             return Reply("", (tools.run(f"cat > {folder}/target_agent.py <<'END'\n{repaired}\nEND"),))
         return Reply("It is written.")
 

@@ -55,8 +55,8 @@ def cheating(private: Path, outside: Path, sleeper: str, upstream: str, agent: s
         if tools.claude:
             searches = (Call("Grep", {"pattern": ".", "path": str(private.parent), "output_mode": "content"}),)
             steps[1:1] = [*searches, Call("Glob", {"pattern": "**/*", "path": str(private.parent)})]
-        if len(results) <= len(steps):
-            return Reply("Just looking.", (steps[len(results) - 1],))
+        if conversation.calls <= len(steps):
+            return Reply("Just looking.", (steps[conversation.calls - 1],))
         return Reply("I did nothing wrong.")
 
     return policy

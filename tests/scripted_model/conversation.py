@@ -43,6 +43,11 @@ class Conversation:
         """How often the model has already answered."""
         return sum(turn.role == "assistant" for turn in self.turns)
 
+    @property
+    def calls(self) -> int:
+        """How many tools it has called; some clients give more than one result to a call that failed."""
+        return sum(len(turn.calls) for turn in self.turns)
+
     def said(self, text: str) -> bool:
         """Whether a user's message holds `text`."""
         return any(text in turn.text for turn in self.turns if turn.role == "user")

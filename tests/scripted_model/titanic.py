@@ -100,6 +100,6 @@ def write_agents(conversation: Conversation) -> Reply:
         f"mkdir -p out && python target_agent.py --dataset_dir {public[1]} --working_dir out && cat out/agent_*.json"
     )
     steps.append(tools.run(trial))
-    if len(results) <= len(steps):
-        return Reply(f"Step {len(results)}.", (steps[len(results) - 1],))
+    if conversation.calls <= len(steps):
+        return Reply(f"Step {conversation.calls}.", (steps[conversation.calls - 1],))
     return Reply(f"The agent is written: {after}. It said {results[-1].strip()[:80]}")
