@@ -27,7 +27,7 @@ from sia.task.catalog import find_bundled
 from sia.task.fetch import prepare_task
 from sia.task.package import TaskPackage
 
-RAISED = ("max_gen", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
+RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
@@ -62,6 +62,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             seed=settings.seed,
             sealed_fraction=settings.sealed_fraction,
             max_gen=settings.max_gen,
+            max_turns=settings.max_turns,
             meta_model=settings.meta_model,
             task_model=settings.task_model,
             versions=_versions(python),

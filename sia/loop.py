@@ -123,6 +123,7 @@ def _write(session: Session, record: RunRecord, status: str, reason: str | None 
         "cost": round(sum(generation.cost for generation in progress.generations), 9),
         "tokens": sum(generation.tokens for generation in progress.generations),
         "max_gen": session.settings.max_gen,
+        "max_turns": session.settings.max_turns,
         "max_cost": session.settings.max_cost,
         "max_tokens": session.settings.max_tokens,
         "max_gen_cost": session.settings.max_gen_cost,

@@ -116,6 +116,7 @@ class RunRecord(Frozen):
     seed: int
     sealed_fraction: float
     max_gen: int
+    max_turns: int = Field(default=20, description="answers of the model that writes one agent")
     meta_model: str = ""
     task_model: str = ""
     max_cost: float | None = Field(default=None, description="US dollars; None: no cap")
