@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sia
-from sia.author.program import AUTHORS, AuthorProgram, choose_author
+from sia.author.program import AUTHORS, AuthorProgram, check_sandbox, choose_author
 from sia.author.prompts import check_overrides
 from sia.environment import agent_environment, resolved_packages
 from sia.errors import UsageError
@@ -44,6 +44,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     check_author_model(settings, author.uses_model, author.dialect)
     check_overrides()
     jail = choose_jail(settings.sandbox)
+    check_sandbox(author, jail.name)
     task = prepare_task(task_folder(settings), progress)
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
     author = choose_author(settings.backend, progress)
@@ -91,8 +92,10 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
         check_unchanged(task, record)
         plan = plan_models(settings, author.uses_model, task.manifest, progress)
         python = agent_environment(task.manifest.agent.packages, progress)
+        jail = choose_jail(settings.sandbox)
+        check_sandbox(author, jail.name)
         author = choose_author(settings.backend, progress)
-        return _session(settings, task, run, python, choose_jail(settings.sandbox), author, plan), record
+        return _session(settings, task, run, python, jail, author, plan), record
     except BaseException:
         run.close()
         raise

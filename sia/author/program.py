@@ -8,8 +8,7 @@ from pathlib import Path
 
 from sia.errors import UsageError
 
-_RUN = "import runpy, sys; sys.path.append({0!r}); runpy.run_module({1!r}, run_name='__main__', alter_sys=True)"
-"""Runs a module of this package. Behind all others on the path, so that the interpreter's own packages come first."""
+BOOT = Path(__file__).with_name("boot.py")
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,8 @@ class AuthorProgram:
     """A language model writes, reached through the gateway: what it leaves is checked, and it may repair that once."""
     dialect: str | None = None
     """The only one that it speaks to its model; None: all."""
+    needs_terminal: bool = False
+    """Whether its tools open terminals."""
     seconds: float = 600.0
     """Wall-clock limit for one start."""
     python: Path = Path(sys.executable)
@@ -30,17 +31,25 @@ class AuthorProgram:
 
     def argv(self, workspace: Path) -> tuple[str, ...]:
         """The command line for one generation."""
-        import sia
-
-        run = _RUN.format(str(Path(sia.__file__).parent.parent), self.module)
-        return (str(self.python), "-c", run, str(workspace))
+        return (str(self.python), "-P", str(BOOT), self.module, str(workspace))
 
 
 AUTHORS: Mapping[str, AuthorProgram] = {
     "offline": AuthorProgram("offline", "sia.author.offline"),
     "claude": AuthorProgram("claude", "sia.author.claude", uses_model=True, dialect="anthropic", seconds=1800.0),
-    "openhands": AuthorProgram("openhands", "sia.author.openhands", uses_model=True, seconds=1800.0),
+    "openhands": AuthorProgram(
+        "openhands", "sia.author.openhands", uses_model=True, needs_terminal=True, seconds=1800.0
+    ),
 }
+
+
+def check_sandbox(author: AuthorProgram, sandbox: str) -> None:
+    """Raises UsageError when the author cannot work in this sandbox."""
+    if author.needs_terminal and sandbox == "landlock":
+        raise UsageError(
+            f"the {author.name} backend opens terminals, and the landlock sandbox has none",
+            "install bubblewrap or allow user namespaces; or take `--backend claude`",
+        )
 
 
 def choose_author(name: str, on_progress: Callable[[str], None]) -> AuthorProgram:
