@@ -24,6 +24,7 @@ from sia.stages.session import (
 from sia.stages.workspace import make_brief, prepare_workspace
 from sia.store.records import Authored, Spending
 from sia.store.run_directory import AUTHOR_LOG, FEEDBACK_PROMPT, META_PROMPT
+from sia.task.manifest import LimitsTable
 
 MAX_TRANSCRIPT_BYTES = 64 << 20
 
@@ -115,7 +116,8 @@ def _command(session: Session, workspace: Path, log: Path, access: Access) -> Co
         argv=author.argv(workspace),
         cwd=workspace,
         log=log,
-        limits=limits_of(session.settings, task.manifest.limits, author.seconds),
+        # The task's limits are of its target agent.
+        limits=limits_of(session.settings, LimitsTable(), author.seconds),
         mounts=(
             Mount(workspace, writable=True),
             *(Mount(folder) for folder in shown if folder.is_dir()),
