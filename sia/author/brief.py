@@ -103,6 +103,7 @@ class CalledModel(BaseModel):
 
     name: str
     dialect: Literal["anthropic", "openai", "gemini"]
+    provider: str = Field(default="", description="who serves it, as in `--meta-model PROVIDER/NAME`")
 
 
 class AuthorLimits(BaseModel):

@@ -59,7 +59,9 @@ def make_brief(session: Session) -> Brief:
 def _model(session: Session, role: Role) -> CalledModel | None:
     """The model that the program of `role` can call."""
     model = session.gateway.models.get(role) if session.gateway else None
-    return CalledModel(name=model.name, dialect=model.provider.dialect) if model else None
+    if model is None:
+        return None
+    return CalledModel(name=model.name, dialect=model.provider.dialect, provider=model.provider.name)
 
 
 def parent_of_next(session: Session) -> int | None:

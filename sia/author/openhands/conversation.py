@@ -120,6 +120,7 @@ def make_llm(to: Route) -> LLM:
         model=to.model,
         base_url=to.base_url,
         api_key=to.key,
+        api_mode=to.api,
         num_retries=RETRIES,
         retry_min_wait=FIRST_WAIT,
         retry_max_wait=LONGEST_WAIT,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from sia.author.brief import CalledModel
 from sia.author.start import required
@@ -20,9 +21,13 @@ class Route:
     model: str
     base_url: str
     key: str
+    api: Literal["auto", "chat"] = "auto"
+    """Whether the newer API of OpenAI may be used where the model has it."""
 
 
 def route(model: CalledModel, environment: Mapping[str, str]) -> Route:
     """The route of `model`. Ends the program when the environment has none."""
     address, key = VARIABLES[model.dialect]
-    return Route(f"{model.dialect}/{model.name}", required(address, environment), required(key, environment))
+    # Servers that speak OpenAI's dialect know chat completions; of the responses API one cannot be sure.
+    api: Literal["auto", "chat"] = "auto" if model.provider in ("openai", "anthropic", "gemini") else "chat"
+    return Route(f"{model.dialect}/{model.name}", required(address, environment), required(key, environment), api)
