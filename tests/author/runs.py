@@ -12,7 +12,7 @@ from tests.scripted_model import ScriptedModel
 
 PASSED_ON = ("PIP_", "UV_", "PYENV_", "SIA_CACHE", "XDG_")
 KEY = "the-users-real-key"
-MODELS = {"claude": "haiku", "openhands": "openai/gpt-4.1-mini"}
+MODELS = {"claude": "haiku", "openhands": "gemini/gemini-2.5-flash"}
 
 
 def start(cwd: Path, model: ScriptedModel, backend: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -25,6 +25,8 @@ def start(cwd: Path, model: ScriptedModel, backend: str, *arguments: str) -> "su
         "ANTHROPIC_API_KEY": KEY,
         "OPENAI_BASE_URL": f"{model.url}/v1",
         "OPENAI_API_KEY": KEY,
+        "GOOGLE_GEMINI_BASE_URL": model.url,
+        "GEMINI_API_KEY": KEY,
     }
     command = ["--backend", backend, "--meta-model", MODELS[backend], "--json", *arguments]
     return subprocess.Popen(

@@ -27,6 +27,10 @@ VARIABLES = {
             Route("openai/gpt-5-mini", "http://gateway/v1", "o"),
         ),
         (
+            CalledModel(name="gemini-2.5-flash", dialect="gemini", provider="gemini"),
+            Route("gemini/gemini-2.5-flash", "http://gateway/v1beta", "g"),
+        ),
+        (
             CalledModel(name="qwen3:8b", dialect="openai", provider="ollama"),
             Route("openai/qwen3:8b", "http://gateway/v1", "o", "chat"),
         ),

@@ -1,6 +1,7 @@
 """The HTTP side: routes requests to their dialect, asks the policy, answers or fails."""
 
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any
 
-from tests.scripted_model import anthropic, openai_chat, openai_responses
+from tests.scripted_model import anthropic, gemini, openai_chat, openai_responses
 from tests.scripted_model.conversation import Conversation, Failure, Policy, Reply
 
 DIALECTS: dict[str, ModuleType] = {
@@ -18,6 +19,8 @@ DIALECTS: dict[str, ModuleType] = {
     "/v1/chat/completions": openai_chat,
     "/v1/responses": openai_responses,
 }
+KEY_HEADERS = ("x-api-key", "authorization", "x-goog-api-key")
+GEMINI = re.compile(r"/v1(?:beta)?/models/([^:/]+):(generateContent|streamGenerateContent)")
 STALL_SECONDS = 600.0
 
 
@@ -77,9 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         model: ScriptedModel = self.server.model  # type: ignore[attr-defined]
-        model.keys |= {k.removeprefix("Bearer ") for n in ("x-api-key", "authorization") if (k := self.headers.get(n))}
+        model.keys |= {k.removeprefix("Bearer ") for n in KEY_HEADERS if (k := self.headers.get(n))}
         path = self.path.partition("?")[0]
-        dialect = DIALECTS.get(path)
+        named = GEMINI.fullmatch(path)
+        dialect = gemini if named else DIALECTS.get(path)
         if path.endswith("/count_tokens"):
             self._send(200, json.dumps({"input_tokens": len(raw) // 4}).encode())
             return
@@ -87,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, json.dumps(openai_chat.error(404)).encode())
             return
         request = json.loads(raw)
+        if named:
+            request |= {"model": named[1], "stream": named[2].startswith("stream")}
         conversation = dialect.parse(request)
         said = model.answer(conversation)
         if isinstance(said, Failure):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import anthropic
 import openai
 import pytest
+from google import genai
+from google.genai import types
 
 from tests.scripted_model import Call, Conversation, Failure, Reply, ScriptedModel, serve
 
@@ -92,6 +94,27 @@ def test_responses_whole_and_streamed_are_the_same(model: ScriptedModel) -> None
         {"type": "function_call_output", "call_id": call.call_id, "output": "a sail"},
     ]
     assert gpt(model).responses.create(model="m", input=items).output_text == "seen: a sail"  # type: ignore[arg-type]
+
+
+def test_gemini_whole_and_streamed_are_the_same(model: ScriptedModel) -> None:
+    client = genai.Client(api_key="key", http_options=types.HttpOptions(base_url=model.url, timeout=5000))
+    look = types.FunctionDeclaration(name="look", parameters_json_schema=SCHEMA)
+    config = types.GenerateContentConfig(
+        system_instruction="be brief",
+        tools=[types.Tool(function_declarations=[look])],
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+    )
+    turns = [types.Content(role="user", parts=[types.Part(text="answer")])]
+    whole = client.models.generate_content(model="m", contents=turns, config=config)
+    chunks = list(client.models.generate_content_stream(model="m", contents=turns, config=config))
+    assert whole.text == "".join(chunk.text or "" for chunk in chunks) == ANSWER.text
+    assert whole.function_calls is not None
+    assert chunks[-1].function_calls is not None
+    assert whole.function_calls[0].args == chunks[-1].function_calls[0].args == ANSWER.calls[0].arguments
+    assert whole.candidates is not None
+    result = types.Part.from_function_response(name="look", response={"output": "a sail"})
+    turns += [whole.candidates[0].content, types.Content(role="user", parts=[result])]
+    assert client.models.generate_content(model="m", contents=turns, config=config).text == "seen: a sail"
 
 
 @pytest.mark.parametrize("kind", ["status", "drop", "cut", "stall", "garbage", "empty", "error-event"])

@@ -30,4 +30,8 @@ def route(model: CalledModel, environment: Mapping[str, str]) -> Route:
     address, key = VARIABLES[model.dialect]
     # Servers that speak OpenAI's dialect know chat completions; of the responses API one cannot be sure.
     api: Literal["auto", "chat"] = "auto" if model.provider in ("openai", "anthropic", "gemini") else "chat"
-    return Route(f"{model.dialect}/{model.name}", required(address, environment), required(key, environment), api)
+    base_url = required(address, environment)
+    if model.dialect == "gemini":
+        # LiteLLM leaves the version out when it is given an address.
+        base_url += "/v1beta"
+    return Route(f"{model.dialect}/{model.name}", base_url, required(key, environment), api)
