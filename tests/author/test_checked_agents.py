@@ -1,5 +1,6 @@
 """What an author leaves is checked: it may repair it once, and an agent that stays broken ends a generation only."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,24 @@ BROKEN = {
     "imports no_such_package": f"{GOOD}\nimport no_such_package\n",
     "ended with exit status 3": f"{GOOD}\nprint('what the log says')\nimport sys; sys.exit(3)\n",
 }
+
+
+ASKING = (
+    GOOD
+    + """
+import os, urllib.request
+request = urllib.request.Request(
+    os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages",
+    json.dumps({
+        "model": os.environ["SIA_TASK_MODEL"],
+        "max_tokens": 300_000,
+        "messages": [{"role": "user", "content": "What is it?"}],
+    }).encode(),
+    {"x-api-key": os.environ["ANTHROPIC_API_KEY"], "content-type": "application/json"},
+)
+print("it is", json.load(urllib.request.urlopen(request))["content"][0]["text"])
+"""
+)
 
 
 def writing(first: str, repaired: str | None) -> Policy:
@@ -98,3 +117,15 @@ def test_what_an_author_left_before_its_turns_ran_out_is_used(tmp_path: Path) ->
     assert record.status == "scored"
     assert any("limit of 2 turns reached" in event for event in record.jail_events)
     assert "trial: answered 100" in stage_lines(output, 1, "author")
+
+
+def test_trial_has_a_small_budget_of_its_own_and_an_agent_that_hits_it_is_not_blamed(tmp_path: Path) -> None:
+    task = make_task(tmp_path / "task", {})
+    author = writing(ASKING, None)
+    with serve(lambda c: author(c) if c.tools else Reply("a title")) as model:
+        finish(start(tmp_path, model, "claude", "--task-dir", str(task), "--max-gen", "1"))
+    run = tmp_path / "runs" / "run_1"
+    assert authored(run, 1).starts == 1
+    assert "it is a title" in (run / "gen_1" / "target_agent_stdout.log").read_text()
+    calls = [json.loads(line) for line in (run / "gen_1" / "trace.jsonl").read_text().splitlines()]
+    assert [call["status"] for call in calls if call["role"] == "target"] == [402, 200]

@@ -15,8 +15,9 @@ def parse(body: dict[str, Any]) -> Conversation:
         parts = content["parts"]
         words = "\n".join(part["text"] for part in parts if "text" in part)
         if content.get("role") == "model":
-            functions = [part["functionCall"] for part in parts if "functionCall" in part]
-            turns.append(Turn("assistant", words, tuple(Call(f["name"], f.get("args") or {}) for f in functions)))
+            functions = [_of(part, "functionCall", "function_call") for part in parts]
+            calls = tuple(Call(f["name"], f.get("args") or {}) for f in functions if f)
+            turns.append(Turn("assistant", words, calls))
             continue
         answers = [_of(part, "functionResponse", "function_response") for part in parts]
         turns += [Turn("tool", _words(answer["response"])) for answer in answers if answer]
