@@ -1,4 +1,4 @@
-"""Environments of target agents: built once with uv, addressed by what they hold, shared by all runs."""
+"""Environments of target agents: built once with uv, else with venv and pip, addressed by what they hold."""
 
 import fcntl
 import hashlib
@@ -99,22 +99,36 @@ def _full_version(python: Path) -> str:
 
 
 def _build(folder: Path, base: Path, wanted: Sequence[str], on_progress: Callable[[str], None]) -> None:
-    from uv import find_uv_bin
-
     python = folder / "bin" / "python"
-    uv, environment = find_uv_bin(), {**_index_of_pip(), **os.environ}
+    uv, environment = find_uv(), dict(os.environ)
     shutil.rmtree(folder, ignore_errors=True)
-    # uv would take the surrounding environment for its target.
-    environment.pop("VIRTUAL_ENV", None)
-    _run([uv, "venv", "--quiet", "--python", str(base), str(folder)], environment, on_progress)
+    if uv:
+        environment = {**_index_of_pip(), **environment}
+        # uv would take the surrounding environment for its target.
+        environment.pop("VIRTUAL_ENV", None)
+        make = [uv, "venv", "--quiet", "--python", str(base), str(folder)]
+        install = [uv, "pip", "install", "--python", str(python), "--compile-bytecode"]
+        freeze = [uv, "pip", "freeze", "--python", str(python)]
+    else:
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+        make = [str(base), "-m", "venv", str(folder)]
+        install, freeze = [*pip, "install", "--quiet"], [*pip, "freeze"]
+    _run(make, environment, on_progress)
     if wanted:
-        install = [uv, "pip", "install", "--python", str(python), "--compile-bytecode", *wanted]
-        _run(install, environment, on_progress)
-    frozen = subprocess.run(
-        [uv, "pip", "freeze", "--python", str(python)], env=environment, capture_output=True, text=True, check=False
-    )
+        _run([*install, *wanted], environment, on_progress)
+    frozen = subprocess.run(freeze, env=environment, capture_output=True, text=True, check=False)
     (folder / RESOLVED).write_text(frozen.stdout.strip(), encoding="utf-8")
     (folder / READY).touch()
+
+
+def find_uv() -> str | None:
+    """The program uv; None where its package did not bring one for this machine."""
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        return shutil.which("uv")
 
 
 def _run(argv: list[str], environment: dict[str, str], on_progress: Callable[[str], None]) -> None:

@@ -1,6 +1,5 @@
 """Puts a session together from settings: task, environment, author, jail, run directory."""
 
-import hashlib
 import platform
 import re
 import zlib
@@ -19,13 +18,13 @@ from sia.jail.choose import choose_jail
 from sia.jail.protocol import Jail
 from sia.settings import RunSettings
 from sia.stages.session import Session
-from sia.store.durable import digest_file, files_under
 from sia.store.progress import fold
 from sia.store.records import RunRecord
 from sia.store.run_directory import RunDirectory, create_run, read_run_record, reopen_run
 from sia.task.catalog import find_bundled
+from sia.task.check.gate import refuse_unfit
 from sia.task.fetch import prepare_task
-from sia.task.package import TaskPackage
+from sia.task.package import TaskPackage, task_digest
 
 RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
@@ -46,9 +45,12 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     jail = choose_jail(settings.sandbox)
     check_sandbox(author, jail.name)
     task = prepare_task(task_folder(settings), progress)
+    _refuse_runs_inside(settings.runs_dir, task)
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
     author = choose_author(settings.backend, progress)
     python = agent_environment(task.manifest.agent.packages, progress)
+    if not settings.force:
+        refuse_unfit(task, python, jail, progress)
 
     def describe(run_id: str) -> RunRecord:
         return RunRecord(
@@ -90,6 +92,7 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
         check_overrides()
         task = prepare_task(task_folder(settings), progress)
         check_unchanged(task, record)
+        _refuse_runs_inside(settings.runs_dir, task)
         plan = plan_models(settings, author.uses_model, task.manifest, progress)
         python = agent_environment(task.manifest.agent.packages, progress)
         jail = choose_jail(settings.sandbox)
@@ -159,6 +162,14 @@ def _session(
     )
 
 
+def _refuse_runs_inside(runs_dir: Path, task: TaskPackage) -> None:
+    """Agents see the public folder: scores that were kept back would lie in their sight."""
+    place = runs_dir.resolve()
+    for folder in (task.public_dir, task.private_dir):
+        if place.is_relative_to(folder.resolve()):
+            raise UsageError(f"the runs folder {place} lies in {folder}", "name another with --runs-dir")
+
+
 def task_folder(settings: RunSettings) -> Path:
     """Where the task that the settings name lies. Raises UsageError when they name none."""
     if settings.task_dir:
@@ -166,15 +177,6 @@ def task_folder(settings: RunSettings) -> Path:
     if settings.task:
         return find_bundled(settings.task)
     raise UsageError("no task is named", "give `--task NAME` (`sia tasks` lists them) or `--task-dir PATH`")
-
-
-def task_digest(task: TaskPackage) -> str:
-    """SHA-256 over the paths and contents of the task's files."""
-    digest = hashlib.sha256()
-    for file in files_under(task.root):
-        if "__pycache__" not in file.parts:
-            digest.update(f"{file.relative_to(task.root).as_posix()}\0{digest_file(file)}\n".encode())
-    return digest.hexdigest()
 
 
 def limit_flags(settings: RunSettings) -> dict[str, float]:

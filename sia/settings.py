@@ -58,7 +58,7 @@ class RunSettings(BaseModel):
     patience: int | None = Field(default=None, ge=1, description="stop after so many generations without a new best")
     seed: int = Field(default=0, ge=0, description="of the item split and the offline author")
     sealed_fraction: float = Field(default=0.3, ge=0.0, le=0.9, description="share of items kept back until the end")
-    sandbox: Literal["auto", "bubblewrap", "namespaces", "landlock", "none"] = Field(
+    sandbox: Literal["auto", "bubblewrap", "namespaces", "landlock", "docker", "podman", "seatbelt", "none"] = Field(
         default="auto", description="how generated programs are shut in"
     )
     limit_seconds: Seconds | None = Field(default=None, description="wall clock of a target agent, over task.toml")
@@ -69,6 +69,7 @@ class RunSettings(BaseModel):
     limit_disk: Size | None = Field(default=None, description="everything that a program leaves on the disk")
     limit_output: Size | None = Field(default=None, description="bytes of stdout and stderr that a log keeps")
     gpu: bool = Field(default=False, description="let target agents see the CUDA devices")
+    force: bool = Field(default=False, description="run a task that its check refuses")
     runs_dir: Path = Field(default=Path("runs"), description="folder of the run directories")
     resume: bool = Field(default=False, description="go on with an interrupted run")
 

@@ -9,14 +9,13 @@ from sia.author.program import AuthorProgram
 from sia.events import Event
 from sia.evidence.guard import LeakGuard
 from sia.jail.process import ProcessJail
-from sia.launch import task_digest
 from sia.loop import run_generations
 from sia.settings import RunSettings
 from sia.stages.session import Session
 from sia.store.progress import fold
 from sia.store.records import RunRecord
 from sia.store.run_directory import create_run, read_run_record, reopen_run
-from sia.task.package import TaskPackage, load_task
+from sia.task.package import TaskPackage, load_task, task_digest
 
 SCRIPTED = AuthorProgram("scripted", "tests.scripted_author")
 

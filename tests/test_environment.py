@@ -1,6 +1,8 @@
 """Environments of agents: what a requirements file may say, and two builders of one environment at once."""
 
+import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -63,6 +65,33 @@ def test_two_builders_at_once_share_one_whole_environment(tmp_path: Path, monkey
     assert resolved_packages(python)[0].startswith("packaging==")
     subprocess.run([str(python), "-I", "-c", "import packaging"], check=True)
     assert agent_environment(["packaging >= 23"], told.append) == python
+
+
+@pytest.mark.slow
+def test_venv_and_pip_build_where_uv_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("sia.environment.find_uv", lambda: None)
+    python = agent_environment(["packaging>=23"], lambda _: None)
+    assert any(line.startswith("packaging==") for line in resolved_packages(python))
+    subprocess.run([str(python), "-I", "-c", "import packaging"], check=True)
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_share_one_whole_environment(tmp_path: Path) -> None:
+    code = (
+        "from sia.environment import agent_environment\n"
+        "print(agent_environment(['packaging>=23'], lambda line: print('told', line)))"
+    )
+    environment = os.environ | {"SIA_CACHE_DIR": str(tmp_path)}
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=300)[0].splitlines() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert told[0][-1] == told[1][-1]
+    assert sum("building" in line for lines in told for line in lines) == 1
+    subprocess.run([told[0][-1], "-I", "-c", "import packaging"], check=True)
 
 
 @pytest.mark.slow

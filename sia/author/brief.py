@@ -51,6 +51,7 @@ class TaskBrief(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
+    kind: str = Field(default="", description="`[task] kind`: tabular, text-classification, multiple-choice, ...")
     public_dir: Path = Field(description="task.md and the inputs; read-only")
     reference_dir: Path | None = Field(default=None, description="seed code and sample descriptions; read-only")
     metric: str | None = Field(default=None, description="None: the first known key of results.json")

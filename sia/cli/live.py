@@ -93,6 +93,7 @@ class _Screen:
 
     def __init__(self) -> None:
         self.title = ""
+        self.sandbox = Text("")
         self.rows: list[GenerationRecord] = []
         self.best: int | None = None
         self.now: Spinner | None = Spinner("dots", "preparing")
@@ -104,9 +105,11 @@ class _Screen:
         if isinstance(event, Progress):
             self._say(event.text)
         elif isinstance(event, RunStarted):
-            self.title = f"run {event.run_id} · {event.task} · {event.path}\nsandbox {event.jail}"
-            if event.jail == "none":
-                self.title = f"[bold red]{self.title}: generated programs have all your rights[/]"
+            self.title = f"run {event.run_id} · {event.task} · {event.path}"
+            self.sandbox = Text(
+                f"sandbox {event.jail}; open: {'; '.join(event.jail_gaps)}",
+                style="bold red" if event.jail == "none" else "dim",
+            )
             self.rows = list(event.done)
         elif isinstance(event, StageStarted):
             self.what = f"generation {event.generation}: {STAGE_WORDS[event.stage]}"
@@ -127,6 +130,8 @@ class _Screen:
 
     def __rich__(self) -> Group:
         parts: list[Table | Text | Spinner] = []
+        if self.sandbox:
+            parts.append(self.sandbox)
         if self.rows:
             parts.append(_table(self.title, self.rows[-30:], self.best))
             parts.append(Text(f" dev score  {sparkline(self.rows)}", style="dim"))

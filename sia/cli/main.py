@@ -23,6 +23,7 @@ def _root() -> None:
 
 
 def _register() -> None:
+    from sia.cli.doctor import doctor
     from sia.cli.inspect import diff, runs, show
     from sia.cli.replay import replay, verify
     from sia.cli.run import run
@@ -32,6 +33,7 @@ def _register() -> None:
     app.command("runs")(runs)
     app.command("show")(show)
     app.command("diff")(diff)
+    app.command("doctor")(doctor)
     app.command("verify")(verify)
     app.command("replay")(replay)
     app.add_typer(tasks_app, name="tasks", help="List, show, fetch and check tasks.")

@@ -45,7 +45,8 @@ def run(
         float | None, typer.Option(help="Share of items kept back until the end.  [default: 0.3]")
     ] = None,
     sandbox: Annotated[
-        str | None, typer.Option(help="auto, bubblewrap, namespaces, landlock or none.  [default: auto]")
+        str | None,
+        typer.Option(help="bubblewrap, namespaces, landlock, docker, podman, seatbelt, none.  [default: auto]"),
     ] = None,
     limit_seconds: Annotated[
         str | None, typer.Option(help="Wall clock of a target agent, e.g. 10m.  [default: of the task, else 600s]")
@@ -57,6 +58,7 @@ def run(
     limit_disk: Annotated[str | None, typer.Option(help="Disk space of each.  [default: 4GB]")] = None,
     limit_output: Annotated[str | None, typer.Option(help="Output that a log keeps.  [default: 16MB]")] = None,
     gpu: Annotated[bool | None, typer.Option("--gpu", help="Let target agents see the CUDA devices.")] = None,
+    force: Annotated[bool | None, typer.Option("--force", help="Run a task that `sia tasks check` refuses.")] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the run directories.  [default: runs]")] = None,
     resume: Annotated[bool | None, typer.Option("--resume", help="Go on with the run --run-id.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object an event, on stdout.")] = False,
@@ -105,6 +107,7 @@ def run(
         "limit_disk": limit_disk,
         "limit_output": limit_output,
         "gpu": gpu or None,
+        "force": force or None,
         "runs_dir": runs_dir,
         "resume": resume or None,
     }

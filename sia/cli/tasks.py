@@ -57,16 +57,31 @@ def fetch_task(name: Annotated[str, typer.Argument(help="Bundled task.")]) -> No
 
 
 @tasks_app.command("check")
-def check(name: Name = None, task_dir: TaskDir = None, json_output: Json = False) -> None:
-    """Looks for what would spoil a run: missing parts, answers within an agent's reach. Exit code 1 on errors."""
+def check(
+    name: Name = None,
+    task_dir: TaskDir = None,
+    sandbox: Annotated[str, typer.Option(help="How the evaluator is shut in, as for runs.")] = "auto",
+    json_output: Json = False,
+) -> None:
+    """Looks for what would spoil a run, before anything is spent. Exit code 1 on errors.
+
+    Missing parts, private answers in public files, and a crash-test of the evaluator: some forty submissions that
+    deserve nothing are made from the public files and must get nothing.
+    """
     from dataclasses import asdict
 
-    from sia.task.check import check_task
+    from sia.environment import agent_environment
+    from sia.jail.choose import choose_jail
+    from sia.task.check.gate import check_whole
     from sia.task.fetch import prepare_task
 
-    progress = (lambda text: typer.echo(text, err=True)) if json_output else print
+    def progress(text: str) -> None:
+        typer.echo(text, err=json_output)
+
+    jail = choose_jail(sandbox)
     task = prepare_task(_folder(name, task_dir), progress)
-    findings = check_task(task)
+    python = agent_environment(task.manifest.agent.packages, progress)
+    findings = check_whole(task, python, jail, progress)
     failed = any(finding.level == "error" for finding in findings)
     if json_output:
         print(json.dumps([asdict(finding) for finding in findings]))
@@ -74,7 +89,9 @@ def check(name: Name = None, task_dir: TaskDir = None, json_output: Json = False
     colours = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "error": typer.colors.RED}
     for finding in findings:
         typer.secho(f"{finding.level:8}", fg=colours[finding.level], nl=False)
-        print(f"{finding.subject}: {finding.told}" + (f"; {finding.remedy}" if finding.remedy else ""))
+        print(f"{finding.subject}: {finding.told}")
+        if finding.remedy:
+            print(f"{'':8}-> {finding.remedy}")
     print(f"{task.name}: {'not fit for a run' if failed else 'fit for a run'}")
     raise typer.Exit(1 if failed else 0)
 

@@ -104,9 +104,9 @@ class Call:
         usage = Usage(told.input, told.cache_read, told.cache_write, told.cache_write_long, max(told.output, seen))
         return usage, self.grant.price.charge(usage), True
 
-    def line(self) -> TraceLine:
-        """The call as the trace tells it."""
-        usage, charge, estimated = self.settled()
+    def line(self, settled: tuple[Usage, Charge, bool] | None = None) -> TraceLine:
+        """The call as the trace tells it; without `settled`, before it has cost anything."""
+        usage, charge, estimated = settled or (Usage(), Charge(0, 0), False)
         total = add(charge, *self.lost)
         end = time.monotonic()
         return TraceLine(

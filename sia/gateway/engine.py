@@ -84,9 +84,10 @@ class Engine:
 
     def finish(self, call: Call) -> None:
         """Settles a call and writes it down. Safe to call when the call was cancelled."""
-        line = call.line()
+        settled = call.settled()
+        line = call.line(settled)
         if call.hold is not None:
-            call.hold.settle(call.settled()[1])
+            call.hold.settle(settled[1])
             self._settled.set()
         if call.source == "gateway":
             call.grant.refusals += 1

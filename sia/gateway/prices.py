@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sia.gateway.providers import Model, TokenPrices
 from sia.gateway.usage import NANO, Charge, Usage
@@ -30,13 +30,9 @@ class Price:
         """The most that a call can cost: its whole input new, or written to the provider's cache."""
         if self.of is None:
             return Charge(tokens_in + tokens_out, None)
-        plain = Usage(input=tokens_in, output=tokens_out)
-        ways = (
-            plain,
-            replace(plain, input=0, cache_write=tokens_in),
-            replace(plain, input=0, cache_write_long=tokens_in),
-        )
-        return Charge(tokens_in + tokens_out, max(self.of(way) for way in ways))
+        # What is kept for an hour is never cheaper than what is kept for minutes.
+        ways = Usage(input=tokens_in, output=tokens_out), Usage(cache_write_long=tokens_in, output=tokens_out)
+        return Charge(tokens_in + tokens_out, max(map(self.of, ways)))
 
 
 def price_of(model: Model) -> Price:

@@ -1,6 +1,7 @@
 """The bubblewrap backend: namespaces made by bwrap(1), then Landlock and seccomp by the stage program inside."""
 
 import shutil
+from pathlib import Path
 
 from sia.errors import HostError
 from sia.jail.layout import (
@@ -49,6 +50,7 @@ def bwrap_arguments(command: Command) -> list[str]:
     for folder in ("/dev/shm", "/tmp"):
         arguments += ["--size", str(TEMPORARY_BYTES), "--tmpfs", folder]
     for path, writable in inside_mounts(command):
-        arguments += ["--bind" if writable else "--ro-bind", path, path]
+        device = Path(path).is_char_device()
+        arguments += ["--dev-bind" if device else "--bind" if writable else "--ro-bind", path, path]
     arguments += ["--remount-ro", "/", "--chdir", str(command.cwd), "--"]
     return arguments + stage_argv(command, confinement_in_namespaces(command))

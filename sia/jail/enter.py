@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import struct
 import sys
 from dataclasses import asdict, dataclass
@@ -100,7 +101,8 @@ def build_root(layout: Layout) -> None:
     for target, place in layout.links:
         os.symlink(target, NEW_ROOT + place)  # noqa: PTH211
     for descriptor, (_, inside, writable) in zip(sources, layout.binds, strict=True):
-        _bind(descriptor, NEW_ROOT + inside, writable, keep=MS_NOSUID | MS_NODEV)
+        device = stat.S_ISCHR(os.fstat(descriptor).st_mode)
+        _bind(descriptor, NEW_ROOT + inside, writable, keep=MS_NOSUID | (0 if device else MS_NODEV))
         os.close(descriptor)
     for descriptor in devices.values():
         os.close(descriptor)

@@ -10,7 +10,14 @@ from sia.jail.protocol import Command, OnLine, Outcome
 from sia.jail.stage import Confinement, landlock_abi
 from sia.jail.supervise import supervise
 
-READABLE = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf", "/sys/devices/system/cpu")
+READABLE = (
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+)
 # Of /proc only this, or the environments of the user's other processes could be read.
 PROC = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/loadavg", "/proc/version")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/shm")

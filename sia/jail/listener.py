@@ -1,9 +1,12 @@
 """The listener through which a jailed program reaches its one server, where the orchestrator opens or gets it."""
 
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from sia.jail.protocol import GATEWAY_PLACEHOLDER, Command
+from sia.jail.protocol import GATEWAY_PLACEHOLDER, Command, OnListener
 
 
 def as_descriptor(command: Command) -> Callable[[int], None] | None:
@@ -25,3 +28,31 @@ def open_listener(command: Command) -> tuple[Mapping[str, str], tuple[str, int] 
     url = f"http://127.0.0.1:{port}"
     environment = {name: value.replace(GATEWAY_PLACEHOLDER, url) for name, value in command.environment.items()}
     return environment, ("127.0.0.1", port)
+
+
+@contextmanager
+def door(path: Path, on_listener: OnListener) -> Iterator[None]:
+    """Where no descriptor can be inherited: a socket at `path` to which the stage program brings its listener, once."""
+    entrance = socket.socket(socket.AF_UNIX)
+    entrance.bind(str(path))
+    entrance.listen(1)
+
+    def serve() -> None:
+        # Closed when the program ended without having come.
+        with suppress(OSError), entrance.accept()[0] as visitor:
+            _, descriptors, _, _ = socket.recv_fds(visitor, 1, 1)
+            entrance.close()
+            if descriptors:
+                on_listener(socket.socket(fileno=descriptors[0]))
+                visitor.sendall(b"\0")
+
+    serving = threading.Thread(target=serve, name="jail-door", daemon=True)
+    serving.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            # close() alone would leave the thread waiting.
+            entrance.shutdown(socket.SHUT_RDWR)
+        entrance.close()
+        serving.join(1.0)

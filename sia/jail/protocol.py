@@ -52,6 +52,8 @@ class Command:
     """File that gets stdout and stderr, bounded by the limits."""
     limits: Limits
     mounts: tuple[Mount, ...] = ()
+    protected: tuple[Path, ...] = ()
+    """What no mount may hold or lie in, checked before the program starts."""
     environment: Mapping[str, str] = field(default_factory=dict)
     on_listener: OnListener | None = None
     """When given, the program can reach one server: this is called once, before the program starts, with a listening
@@ -101,6 +103,7 @@ class Jail(Protocol):
         """Runs to the end and leaves no process behind, not even when the caller dies.
 
         `on_line` gets complete lines of output as they come, at a bounded rate.
-        Raises `sia.errors.HostError` when the program cannot be started at all or its log cannot be written.
+        Raises `sia.errors.HostError` when a mount would show a protected path, when the program cannot be started at
+        all, or when its log cannot be written.
         """
         ...

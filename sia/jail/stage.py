@@ -124,6 +124,8 @@ class Confinement:
     """The network is the machine's: the orchestrator answers connect() and listen()."""
     gateway: str = ""
     """Text in the environment that becomes the address of a listener, handed out on standard input; empty: none."""
+    door: str = ""
+    """Path of a socket to hand it out at, where standard input does not lead to the orchestrator."""
 
     def to_json(self) -> str:
         """For the command line of this program."""
@@ -227,18 +229,22 @@ def confine(config: Confinement) -> int:
     return restrict_calls(config)
 
 
-def hand_out_listener(placeholder: str) -> None:
+def hand_out_listener(placeholder: str, door: str) -> None:
     """Opens a listener, puts its address into the environment, and waits until the orchestrator has it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         for name, value in os.environ.items():
             os.environ[name] = value.replace(placeholder, address)
-        hand_out(listener.fileno())
+        hand_out(listener.fileno(), door)
 
 
-def hand_out(descriptor: int) -> None:
+def hand_out(descriptor: int, door: str = "") -> None:
     """Sends a descriptor to the other end of standard input, waits until it was taken, and lets go of that end."""
-    with socket.socket(fileno=0) as channel:
+    if door:
+        os.close(0)
+    with socket.socket(socket.AF_UNIX) if door else socket.socket(fileno=0) as channel:
+        if door:
+            channel.connect(door)
         socket.send_fds(channel, [b"\0"], [descriptor])
         if not channel.recv(1):
             raise OSError("the orchestrator is gone")
@@ -254,10 +260,11 @@ def main() -> None:
         tuple(fields["write"]),
         bool(fields["supervised"]),
         str(fields["gateway"]),
+        str(fields["door"]),
     )
     try:
         if config.gateway:
-            hand_out_listener(config.gateway)
+            hand_out_listener(config.gateway, config.door)
         asking = confine(config)
         if asking:
             hand_out(asking)

@@ -15,6 +15,8 @@ from pathlib import Path
 from sia.errors import HostError
 from sia.jail.capture import Capture
 from sia.jail.protocol import Command, Limits, OnLine, Outcome
+from sia.jail.refuse import refuse_protected
+from sia.jail.scope import has_scopes, in_scope
 from sia.jail.watch import Watch, size
 
 WARDEN = Path(__file__).with_name("warden.py")
@@ -36,6 +38,7 @@ def supervise(
     `on_descriptor` gets, and owns, the descriptor that the stage program hands out before it becomes the command.
     `closed` has the warden keep signals among the command's processes, where there is no process namespace to do it.
     """
+    refuse_protected(command)
     try:
         capture = Capture(command.log, command.limits.output_bytes, on_line)
     except OSError as error:
@@ -45,17 +48,12 @@ def supervise(
     # As standard input it reaches the stage program through every program in between.
     ours, theirs = socket.socketpair()
     start = time.monotonic()
+    signals = "closed" if closed else "open"
+    whole = [sys.executable, "-I", "-S", str(WARDEN), str(control_read), str(status_write), signals, *argv]
+    if command.limits.memory_bytes is not None and has_scopes():
+        whole, environment = in_scope(command.limits, whole, environment)
     warden = subprocess.Popen(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            str(WARDEN),
-            str(control_read),
-            str(status_write),
-            "closed" if closed else "open",
-            *argv,
-        ],
+        whole,
         stdin=theirs.fileno() if on_descriptor else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -155,6 +153,8 @@ def _outcome(
     if "error" in told:
         raise HostError(f"cannot start {command.argv[0]}: {told['error']}", "check that it exists and can be executed")
     events = [f"stopped by its {stopped_by}"] if stopped_by else []
+    if told.get("out_of_memory") and command.limits.memory_bytes is not None:
+        events.append(f"memory limit of {size(command.limits.memory_bytes)}: the kernel killed a process")
     if left := int(told.get("left", 0)):
         events.append(f"left {left} processes behind; killed")
     if left_out := capture.total - capture.kept:

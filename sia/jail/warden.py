@@ -19,7 +19,7 @@ from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF, LANDLOCK_SCOPE_SIGNAL = 444, 446, 2
-KILL_SECONDS = 10.0
+KILL_SECONDS, GRACE_SECONDS = 10.0, 0.1
 
 
 def adopt_orphans() -> None:
@@ -126,10 +126,27 @@ def main() -> None:
         exit_status = child.poll()
     import resource
 
+    # The sandbox's own processes end a moment after the one that was waited for.
+    moment = time.monotonic() + GRACE_SECONDS
+    while has_children() and time.monotonic() < moment:
+        time.sleep(0.002)
     left = kill_all(child.pid, closed_in)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
-    os.write(status, json.dumps({"exit": exit_status, "peak": peak * unit, "left": left}).encode())
+    told = {"exit": exit_status, "left": left, "peak": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit}
+    os.write(status, json.dumps(told | memory_of_scope()).encode())
+
+
+def memory_of_scope() -> dict[str, int]:
+    """Peak and kills that the kernel counted for the scope of this process, where it has one (cgroup v2)."""
+    found: dict[str, int] = {}
+    with suppress(OSError, ValueError):
+        own = next((line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line[:3] == "0::"), "")
+        if "/sia-" in own:
+            folder = Path("/sys/fs/cgroup" + own)
+            events = dict(line.split() for line in (folder / "memory.events").read_text().splitlines())
+            found["out_of_memory"] = int(events.get("oom_kill", 0))
+            found["peak"] = int((folder / "memory.peak").read_text())
+    return found
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ otherwise              the metric is something else (F1, a weighted accuracy). T
                        sealed are the `ITEM_MEAN`, the only thing that can be computed on part of the items.
 
 Equality allows for the rounding of the stated value. Item scores run in the direction of the metric, while statuses
-always count upwards. No items: the stated value stands alone, without a sample size or an interval.
+always count upwards. No items: the stated value stands alone, without a sample size or an interval, unless the
+evaluator counts right answers and all answers beside it and they agree: then it is that proportion, whatever its scale.
 """
 
 import math
@@ -23,6 +24,8 @@ from sia.score.results import Results
 from sia.score.split import SplitRule, split_items
 
 ITEM_MEAN = "mean item score"
+COUNTS = (("correct", "n_correct"), ("total_questions", "n_total", "total"))
+"""Names under which evaluators count right answers and all answers."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def measure(
     if isinstance(stated, ScoreFailure):
         return stated
     if not results.items:
-        return _stated_alone(stated)
+        return _counted(results, stated) or _stated_alone(stated)
     item_direction: Direction = "max" if results.judged == "status" else stated.direction
     values = [item.score for item in results.items]
     mean = fmean(values)
@@ -88,6 +91,25 @@ def measure(
 def is_binary(values: Sequence[float]) -> bool:
     """Whether every value is 0 or 1."""
     return all(value in (0.0, 1.0) for value in values)
+
+
+def _counted(results: Results, stated: StatedMetric) -> Measurement | None:
+    """The proportion that the evaluator's own counts make of the stated value; None when they do not agree with it."""
+    for place in (results.stated, results.summary):
+        correct, total = (next((place[name] for name in names if name in place), None) for names in COUNTS)
+        if not isinstance(correct, float) or not isinstance(total, float) or not 0 <= correct <= total or total < 1:
+            continue
+        if not (correct.is_integer() and total.is_integer()) or stated.direction != "max":
+            continue
+        value = correct / total
+        if _agrees(stated.value, value, 1) or (is_proportion(stated.name) and _agrees(stated.value, value, 100)):
+            interval = wilson_interval(int(correct), int(total))
+            score = Score(
+                metric=stated.name, value=value, direction="max", n=int(total), interval=interval, source="stated"
+            )
+            note = f"the evaluator listed no items; it counted {correct:g} of {total:g}, so nothing is sealed"
+            return Measurement(all=score, dev=score, sealed=None, notes=(note,))
+    return None
 
 
 def _stated_alone(stated: StatedMetric) -> Measurement | ScoreFailure:

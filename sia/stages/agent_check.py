@@ -7,9 +7,10 @@ from sia.author.agent_file import imported_packages, source_problem
 from sia.author.brief import AGENT_FILE, REQUIREMENTS_FILE
 from sia.evidence.digest import digest_log
 from sia.gateway.budget import Cap
+from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
 from sia.plainfile import read_text
-from sia.stages.session import Session, model_access, program_environment, python_mounts, raise_if_cap_reached
+from sia.stages.session import Session, model_access, raise_if_cap_reached
 from sia.stages.target import agent_command, agent_python
 
 TRIAL_SECONDS = 15.0
@@ -55,6 +56,7 @@ def _missing(session: Session, python: Path, names: tuple[str, ...], folder: Pat
             log=log,
             limits=Limits(seconds=IMPORT_SECONDS),
             mounts=(Mount(empty, writable=True), *python_mounts(python)),
+            protected=(session.task.private_dir,),
             environment=program_environment(empty, python),
         )
     )

@@ -8,6 +8,7 @@ from sia.author.attempts import forbidden_attempts
 from sia.author.prompts import render_repair
 from sia.author.transcript import read_transcript
 from sia.gateway.access import Access
+from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine
 from sia.plainfile import read_text
 from sia.stages.agent_check import agent_problem
@@ -16,8 +17,6 @@ from sia.stages.session import (
     Session,
     model_access,
     own_mounts,
-    program_environment,
-    python_mounts,
     raise_if_cap_reached,
     raise_if_disk_full,
 )
@@ -130,6 +129,7 @@ def _command(session: Session, workspace: Path, log: Path, access: Access) -> Co
         environment=program_environment(workspace, session.python) | dict(access.variables),
         on_listener=access.on_listener,
         stopped=access.stopped,
+        protected=(task.private_dir,),
     )
 
 

@@ -1,7 +1,9 @@
 """The score stage: the evaluator measures a clean copy of the outputs against the private data."""
 
 from contextlib import suppress
+from pathlib import Path
 
+from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
 from sia.score.measure import Measurement
@@ -9,11 +11,12 @@ from sia.score.model import ScoreFailure
 from sia.score.results import MAX_BYTES
 from sia.stages.limits import limits_of
 from sia.stages.measured import measure_results
-from sia.stages.session import Session, program_environment, python_mounts, raise_if_disk_full
+from sia.stages.session import Session, raise_if_disk_full
 from sia.stages.target import RESERVED
 from sia.store.outputs import copy_outputs
 from sia.store.records import Scored
 from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
+from sia.task.package import TaskPackage
 
 
 def score_stage(session: Session, on_line: OnLine) -> None:
@@ -32,7 +35,11 @@ def score_stage(session: Session, on_line: OnLine) -> None:
                 cwd=copy,
                 log=log,
                 limits=limits_of(session.settings, limits, limits.evaluation_seconds),
-                mounts=(Mount(session.task.root), Mount(copy, writable=True), *python_mounts(session.python)),
+                mounts=(
+                    *(Mount(path) for path in _parts(session.task)),
+                    Mount(copy, writable=True),
+                    *python_mounts(session.python),
+                ),
                 environment=program_environment(copy, session.python),
             ),
             on_line,
@@ -55,6 +62,11 @@ def score_stage(session: Session, on_line: OnLine) -> None:
             files.append(results)
         record = _record(measured, outcome)
         session.progress.add(session.run.commit(number, record, files))
+
+
+def _parts(task: TaskPackage) -> set[Path]:
+    """Where the task lies, wherever its links lead."""
+    return {task.root, *(path.resolve() for path in (task.public_dir, task.private_dir))}
 
 
 def _record(measured: Measurement | ScoreFailure, outcome: Outcome) -> Scored:

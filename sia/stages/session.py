@@ -11,6 +11,7 @@ from sia.evidence.guard import LeakGuard
 from sia.gateway.access import Access, ModelGateway
 from sia.gateway.budget import Cap
 from sia.gateway.trace import Role
+from sia.jail.program import python_mounts
 from sia.jail.protocol import Jail, Mount
 from sia.settings import RunSettings
 from sia.store.progress import RunProgress
@@ -58,26 +59,6 @@ def raise_if_cap_reached(access: Access) -> None:
     """What a program made that was refused its model is no fair measure of it: raises CapReachedError."""
     if access.run_cap:
         raise CapReachedError(access.run_cap)
-
-
-def program_environment(home: Path, python: Path) -> dict[str, str]:
-    """The environment variables of a generated program: nothing of this process's own."""
-    return {
-        "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "LANG": "C.UTF-8",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        # Reproducible sums: more threads than cores also slow small models down.
-        "OMP_NUM_THREADS": str(min(2, os.cpu_count() or 1)),
-    }
-
-
-def python_mounts(python: Path) -> tuple[Mount, ...]:
-    """What a program run by `python` has to see: its environment."""
-    return (Mount(python.parent.parent),)
 
 
 def own_mounts(python: Path) -> tuple[Mount, ...]:

@@ -8,14 +8,14 @@ from sia.environment import agent_environment, requirements_of
 from sia.errors import HostError
 from sia.gateway.access import Access
 from sia.gateway.trace import TRACE_FILE
+from sia.jail.devices import gpu_mounts
+from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_text
 from sia.stages.limits import limits_of
 from sia.stages.session import (
     Session,
     model_access,
-    program_environment,
-    python_mounts,
     raise_if_cap_reached,
     raise_if_disk_full,
 )
@@ -88,7 +88,14 @@ def agent_command(
         cwd=work,
         log=log,
         limits=limits_of(settings, limits, min(seconds, settings.limit_seconds or limits.seconds)),
-        mounts=(Mount(agent), Mount(public), Mount(work, writable=True), *python_mounts(python)),
+        mounts=(
+            Mount(agent),
+            Mount(public),
+            Mount(work, writable=True),
+            *python_mounts(python),
+            *(gpu_mounts() if settings.gpu else ()),
+        ),
+        protected=(session.task.private_dir,),
         environment=program_environment(work, python) | dict(access.variables),
         on_listener=access.on_listener,
         stopped=access.stopped,

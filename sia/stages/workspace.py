@@ -33,6 +33,7 @@ def make_brief(session: Session) -> Brief:
         focus=settings.focus,
         task=TaskBrief(
             name=task.name,
+            kind=task.manifest.task.kind,
             public_dir=task.public_dir,
             reference_dir=task.reference_dir,
             metric=task.manifest.metric.name,

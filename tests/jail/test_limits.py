@@ -15,6 +15,7 @@ from sia.jail.choose import WALLS
 from sia.jail.probe import probe
 from sia.jail.process import ProcessJail
 from sia.jail.protocol import Command, Jail, Limits, Mount, Outcome
+from sia.jail.scope import has_scopes
 
 MIB = 1 << 20
 ROOT = Path(__file__).parents[2]
@@ -145,7 +146,7 @@ def test_one_process_cannot_take_more_than_its_memory(jail: Jail, tmp_path: Path
 
 @pytest.mark.slow
 def test_sparse_file_and_many_files_are_stopped(jail: Jail, tmp_path: Path) -> None:
-    sparse = run(jail, tmp_path, "open('hole', 'wb').truncate(1 << 40)", Limits(seconds=20, disk_bytes=50 * MIB))
+    sparse = run(jail, tmp_path, "open('hole', 'wb').truncate(1 << 40)", Limits(seconds=20, file_bytes=50 * MIB))
     assert sparse.exit_status not in (0, None)
     many = (
         "import time\n"
@@ -206,3 +207,39 @@ def test_chain_of_short_lives_is_stopped(jail: Jail, tmp_path: Path) -> None:
     assert outcome.exit_status == 0
     assert outcome.seconds < 15
     assert living(tmp_path) == []
+
+
+def test_memory_is_bounded_by_a_scope_where_there_are_scopes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for systemd-run: which limits it is asked for, and that the program gets its own environment."""
+    program, record = tmp_path / "bin" / "systemd-run", tmp_path / "asked"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {record}\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/0")
+    has_scopes.cache_clear()
+    try:
+        outcome = run(
+            ProcessJail(),
+            tmp_path,
+            "import os; print(sorted(os.environ))",
+            Limits(seconds=20, memory_bytes=500 * MIB, processes=10),
+        )
+    finally:
+        has_scopes.cache_clear()
+    assert outcome.exit_status == 0
+    assert "XDG_RUNTIME_DIR" not in (tmp_path / "log").read_text()
+    asked = record.read_text().splitlines()[-1]
+    assert "--scope --quiet --collect --unit=sia-" in asked
+    assert f"--property MemoryMax={500 * MIB} --property MemorySwapMax=0 --property TasksMax=160" in asked
+
+
+def test_limits_that_strike_are_told(jail: Jail, tmp_path: Path) -> None:
+    code = "import sys; sys.stdout.write('x' * 100_000); open('big', 'wb').truncate(1 << 21)"
+    limits = Limits(seconds=20, output_bytes=20_000, file_bytes=1 << 21, disk_bytes=50 * MIB)
+    outcome = run(jail, tmp_path, code, limits)
+    assert outcome.exit_status == 0
+    assert outcome.events == (
+        "output limit of 19 KiB: 80000 bytes were left out of the log",
+        "file size limit of 2 MiB reached",
+    )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sia.environment import agent_environment
+from sia.environment import agent_environment, find_uv
 from sia.errors import UsageError
 
 PACKAGES = ("openhands-sdk>=1.58,<2", "openhands-tools>=1.58,<2")
@@ -56,11 +56,10 @@ def _candidates() -> Iterator[Path]:
 
 
 def _found_by_uv() -> Iterator[Path]:
-    from uv import find_uv_bin
-
-    for version in VERSIONS:
+    uv = find_uv()
+    for version in VERSIONS if uv else ():
         done = subprocess.run(
-            [find_uv_bin(), "python", "find", "--no-project", "--no-python-downloads", version],
+            [str(uv), "python", "find", "--no-project", "--no-python-downloads", version],
             capture_output=True,
             text=True,
             check=False,

@@ -4,15 +4,19 @@ import argparse
 import csv
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 ID, LABEL, GROUP = "PassengerId", "Transported", "HomePlanet"
 LABELS = {"true": "True", "false": "False", "1": "True", "0": "False", "1.0": "True", "0.0": "False"}
+MAX_BYTES = 16 << 20
 
 
 def read_rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """The rows of a CSV file. Exits with status 1 and a line when they cannot be used."""
     try:
+        if file.stat().st_size > MAX_BYTES:
+            sys.exit(f"{file.name} is larger than {MAX_BYTES >> 20} MiB")
         with file.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
             missing = [c for c in columns if c not in (reader.fieldnames or ())]
@@ -21,23 +25,16 @@ def read_rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             return list(reader)
     except FileNotFoundError:
         sys.exit(f"{file.name} is missing")
-    except UnicodeDecodeError:
-        sys.exit(f"{file.name} is not UTF-8")
-    except (OSError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         sys.exit(f"{file.name} cannot be read: {error}")
 
 
-def read_answers(file: Path) -> dict[str, str]:
-    """Passenger id to `True` or `False`."""
-    answers: dict[str, str] = {}
-    for number, row in enumerate(read_rows(file, (ID, LABEL)), start=2):
-        label = LABELS.get((row[LABEL] or "").strip().lower())
-        if label is None:
-            sys.exit(f"{file.name} line {number}: {LABEL} is neither True nor False")
-        if row[ID] in answers:
-            sys.exit(f"{file.name} line {number}: {ID} occurs twice")
-        answers[row[ID]] = label
-    return answers
+def judge(answer: str | None, label: str) -> str:
+    """The status of one answer. Spellings of a truth value that programs write are taken as they are meant."""
+    said = LABELS.get((answer or "").lower())
+    if said is None:
+        return "INVALID"
+    return "CORRECT" if said == label else "WRONG"
 
 
 def main() -> None:
@@ -45,15 +42,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gen-dir", type=Path, required=True)
     folder = parser.parse_args().gen_dir
-    answers = read_answers(folder / "submission.csv")
+    rows = read_rows(folder / "submission.csv", (ID, LABEL))
+    times, answers = Counter(row[ID] for row in rows), {row[ID]: row[LABEL] for row in rows}
+    truth = read_rows(Path(__file__).with_name("test.csv"), (ID, LABEL, GROUP))
     items = []
-    for row in read_rows(Path(__file__).with_name("test.csv"), (ID, LABEL, GROUP)):
-        right = answers.get(row[ID]) == row[LABEL]
-        items.append({"id": row[ID], "status": "CORRECT" if right else "WRONG", "group": row[GROUP] or "unknown"})
-    correct = sum(item["status"] == "CORRECT" for item in items)
-    results = {"accuracy": correct / len(items), "n_correct": correct, "n_total": len(items), "items": items}
+    for row in truth:
+        key = row[ID]
+        status = judge(answers[key], row[LABEL]) if times[key] == 1 else "DUPLICATE" if times[key] else "MISSING"
+        items.append({"id": key, "status": status, "group": row[GROUP] or "unknown"})
+    counts = Counter(item["status"] for item in items)
+    results = {
+        "accuracy": counts["CORRECT"] / len(items),
+        "n_correct": counts["CORRECT"],
+        "n_total": len(items),
+        "n_unknown_ids": len(set(times) - {row[ID] for row in truth}),
+        "statuses": dict(sorted(counts.items())),
+        "items": items,
+    }
     (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
-    print(f"{correct} of {len(items)} right")
+    print(f"{counts['CORRECT']} of {len(items)} right; {dict(sorted(counts.items()))}")
 
 
 if __name__ == "__main__":

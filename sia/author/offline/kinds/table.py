@@ -7,15 +7,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from sia.author.offline.grammar import NotOfThisKind
+
 DELIMITERS = "/_-|:"
 
 
-class NotTabular(Exception):
-    """The public folder holds no table that this author can work on."""
-
-
 @dataclass(frozen=True)
-class Schema:
+class TableSchema:
     """The tables of a task."""
 
     train: str
@@ -35,22 +33,22 @@ class Schema:
     """Share of the cells of the features that are empty, in the training table."""
 
 
-def infer_schema(public: Path) -> Schema:
-    """Reads the CSV files of `public`. Raises NotTabular, saying what is missing."""
+def look_at_table(public: Path) -> TableSchema:
+    """Reads the CSV files of `public`. Raises NotOfThisKind, saying what is missing."""
     # sample_submission.csv and sampleSubmission.csv are both common.
     found = {re.sub("[^a-z]", "", file.stem.lower()): file for file in sorted(public.glob("*.csv"))}
     files = {}
     for name in ("train", "test", "sample_submission"):
         file = found.get(name.replace("_", ""))
         if file is None:
-            raise NotTabular(f"no {name}.csv in {public}")
+            raise NotOfThisKind(f"no {name}.csv in {public}")
         files[name] = file
     train, test = pd.read_csv(files["train"]), pd.read_csv(files["test"])
     sample = pd.read_csv(files["sample_submission"])
     target = next((c for c in sample.columns if c in train.columns and c not in test.columns), None)
     identity = next((c for c in sample.columns if c in test.columns), None)
     if target is None or identity is None:
-        raise NotTabular(f"{files['sample_submission'].name} does not name an id and a target column")
+        raise NotOfThisKind(f"{files['sample_submission'].name} does not name an id and a target column")
     y = train[target]
     continuous = pd.api.types.is_float_dtype(y) or (pd.api.types.is_integer_dtype(y) and y.nunique() > 20)
     features = [c for c in test.columns if c != identity and c in train.columns]
@@ -59,7 +57,7 @@ def infer_schema(public: Path) -> Schema:
     composites = tuple((c, d) for c in texts if (d := _delimiter(train[c])))
     joined = {c for c, _ in composites}
     categorical = [c for c in texts if c != identity and c not in joined and train[c].nunique() <= 50]
-    return Schema(
+    return TableSchema(
         train=files["train"].name,
         test=files["test"].name,
         sample=files["sample_submission"].name,

@@ -1,33 +1,30 @@
-"""Looks at a task package for what would spoil a run: parts that are missing, and answers within an agent's reach."""
+"""What a task's files tell without running anything: parts that are missing or cannot be used, links, copies."""
 
 import ast
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from sia.author.agent_file import source_problem
 from sia.store.durable import digest_file, files_under
+from sia.task.check.cells import MAX_BYTES, TEXTS
+from sia.task.check.finding import Finding
 from sia.task.manifest import MANIFEST_FILE
 from sia.task.package import REFERENCE_AGENT, TaskPackage
 
 LONG_DESCRIPTION = 20_000
+LARGE_BYTES = 4 << 30
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Literal["ok", "warning", "error"]
-    subject: str
-    told: str
-    remedy: str = ""
-
-
-def check_task(task: TaskPackage) -> list[Finding]:
-    """Everything that was found in a task that loads, errors first."""
-    found = [*_description(task), *_metric(task), *_evaluator(task), *_reach(task), *_reference(task)]
-    return sorted(found, key=lambda finding: ("error", "warning", "ok").index(finding.level))
+def check_layout(task: TaskPackage) -> Iterator[Finding]:
+    """Everything that can be told from the files alone."""
+    yield from _description(task)
+    yield from _metric(task)
+    yield from _evaluator(task)
+    yield from _data(task)
+    yield from _reach(task)
+    yield from _reference(task)
 
 
 def _description(task: TaskPackage) -> Iterator[Finding]:
@@ -69,6 +66,33 @@ def _evaluator(task: TaskPackage) -> Iterator[Finding]:
         yield Finding("ok", name, "takes --gen-dir, out of the agents' reach")
 
 
+def _data(task: TaskPackage) -> Iterator[Finding]:
+    """Sizes, and texts that are none: what cannot be read cannot be searched for answers either."""
+    size = sum(f.stat().st_size for f in files_under(task.public_dir))
+    if size > LARGE_BYTES:
+        told = f"{size >> 20} MiB; it is read anew for every generation"
+        yield Finding("warning", "data/public", told, "leave out what agents do not need")
+    for folder in (task.public_dir, task.private_dir):
+        for file in (f for f in files_under(folder) if f.suffix in TEXTS):
+            problem = _text_problem(file)
+            if problem:
+                yield Finding("warning", file.relative_to(task.root).as_posix(), problem, "save it as UTF-8")
+
+
+def _text_problem(file: Path) -> str | None:
+    if file.stat().st_size > MAX_BYTES:
+        return f"is larger than {MAX_BYTES >> 20} MiB and is not searched for answers"
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        if file.suffix == ".json":
+            json.loads(text)
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8 (byte {error.start}) and is not searched for answers"
+    except (ValueError, RecursionError) as error:
+        return f"is not JSON ({error}) and is not searched for answers"
+    return None
+
+
 def _reach(task: TaskPackage) -> Iterator[Finding]:
     """Links into or out of the private folder, and files that are in both."""
     private = {digest_file(f): f for f in files_under(task.private_dir) if f.stat().st_size > 0}
@@ -99,7 +123,9 @@ def _reference(task: TaskPackage) -> Iterator[Finding]:
         return
     name = file.relative_to(task.root).as_posix()
     problem = _agent_problem(file)
-    yield Finding("error", name, problem, "correct it") if problem else Finding("ok", name, "takes both arguments")
+    # The seed of an original task may be any program: it is only shown to authors.
+    level: Literal["error", "warning"] = "error" if (task.root / MANIFEST_FILE).is_file() else "warning"
+    yield Finding(level, name, problem, "correct it") if problem else Finding("ok", name, "takes both arguments")
 
 
 def _agent_problem(file: Path) -> str | None:

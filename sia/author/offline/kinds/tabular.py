@@ -1,18 +1,14 @@
-"""The grammar: a recipe says which target agent to write. A move changes one thing in it, for a stated reason."""
+"""Tabular tasks: features, encoders and models for a table to learn from and a table to predict."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from sia.author.offline.grammar import Kind, Move, Recipe
+from sia.author.offline.kinds.table import TableSchema, look_at_table
 
-from sia.author.offline.schema import Schema
 
-
-class Recipe(BaseModel):
-    """One point of the grammar."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class TableRecipe(Recipe):
+    """Which features, how encoded, for which model."""
 
     model: Literal["linear", "boosting", "forest"] = "linear"
     split_composites: bool = False
@@ -24,30 +20,11 @@ class Recipe(BaseModel):
     ensemble: int = 1
 
 
-@dataclass(frozen=True)
-class Move:
-    """A change of the recipe: when it applies, what is expected of it, and how much at the start."""
-
-    name: str
-    change: dict[str, object]
-    applies: Callable[[Schema], bool]
-    prior: float
-    """Expected gain in score, in the units of a proportion: only the order counts."""
-    hypothesis: str
-    risk: str
-    evidence: Callable[[Schema], str] = lambda s: f"The training table has {s.rows} rows."
-    """What in the public table speaks for it."""
-
-    def apply(self, recipe: Recipe) -> Recipe:
-        """The recipe after the move."""
-        return Recipe.model_validate(recipe.model_dump() | self.change)
-
-
 def _names(columns: Sequence[str]) -> str:
     return ", ".join(f"`{column}`" for column in columns)
 
 
-MOVES = (
+MOVES: tuple[Move[TableSchema], ...] = (
     Move(
         "boosting",
         {"model": "boosting"},
@@ -127,4 +104,12 @@ MOVES = (
         "Usually a little behind boosting.",
     ),
 )
-"""In no particular order: the bandit orders them."""
+
+TABULAR = Kind(
+    name="tabular",
+    look=lambda brief: look_at_table(brief.task.public_dir),
+    recipe=TableRecipe,
+    first=lambda brief: TableRecipe(),
+    moves=MOVES,
+    template="tabular.py.j2",
+)

@@ -1,0 +1,22 @@
+"""Checks a task before anything is spent on it.
+
+layout.py        the files: missing parts, links, copies
+leaks.py         private answers in public files (cells.py: the data as hashed cells)
+form.py          the form of a submission, from the public files
+attacks.py       submissions that deserve nothing, made from the public files alone
+trial.py         the evaluator in the jail, on one submission
+grader.py        all of them against the evaluator: what must hold
+gate.py          the whole check, remembered by the task's digest; a run starts with it
+"""
+
+from sia.task.check.finding import Finding, sorted_findings
+from sia.task.check.layout import check_layout
+from sia.task.check.leaks import find_leaks
+from sia.task.package import TaskPackage
+
+__all__ = ["Finding", "check_task"]
+
+
+def check_task(task: TaskPackage) -> list[Finding]:
+    """Everything that can be told of a task that loads without running its evaluator, errors first."""
+    return sorted_findings([*check_layout(task), *find_leaks(task)])

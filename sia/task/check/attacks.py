@@ -1,0 +1,181 @@
+"""Submissions that deserve nothing more than guessing does. All are made from the public files alone.
+
+An attack is a name and a function that fills a folder as an agent would leave it. Forged numbers are `FORGED`, a value
+that no grader comes to by itself.
+"""
+
+import ast
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sia.score.metrics import KNOWN_METRICS
+from sia.task.check.form import Entry, Form
+from sia.task.package import TaskPackage
+
+FORGED = 0.98765432109
+SHADOW_MARK = "sia-check: a module of the submission was loaded"
+GIANT_BYTES = 64 << 20
+TRIVIAL_ANSWERS = 6
+GUESSES = 4
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One submission."""
+
+    name: str
+    fill: Callable[[Path], None]
+    trivial: bool = False
+    """It plays by the rules: the best of these is the trivial baseline that no other may exceed."""
+
+
+def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
+    """Every attack that fits the task."""
+    return [*(_formed(form) if form else ()), *_blind(task, form)]
+
+
+def _file(name: str, attack: str, content: bytes, trivial: bool = False) -> Attack:
+    return Attack(attack, lambda folder: _write(folder / name, content), trivial)
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+def _blind(task: TaskPackage, form: Form | None) -> Iterator[Attack]:
+    """What needs no knowledge of the form; where it is known, a sample submission lies beside what is forged."""
+    name = form.file if form else "submission.csv"
+    metric = task.manifest.metric.name or "accuracy"
+    forged = {**dict.fromkeys((*KNOWN_METRICS, metric, "accuracy_percent"), FORGED), "correct": 10**6, "success": True}
+    report = json.dumps({**forged, "summary": forged, "items": [{"id": "1", "status": "CORRECT"}]}).encode()
+
+    def beside_sample(folder: Path) -> None:
+        if form:
+            _write(folder / name, form.write(form.entries))
+
+    def link(folder: Path) -> None:
+        for file in task.private_dir.rglob("*"):
+            if file.is_file():
+                (folder / f"{file.stem}-link{file.suffix}").symlink_to(file)
+        largest = max((f for f in task.private_dir.rglob("*") if f.suffix != ".py"), key=_size, default=None)
+        if largest:
+            (folder / name).symlink_to(largest)
+
+    def shadow(folder: Path) -> None:
+        code = (
+            "import os, pathlib\n"
+            f"pathlib.Path('results.json').write_text({report.decode()!r})\n"
+            f"print({SHADOW_MARK!r}, flush=True)\nos._exit(0)\n"
+        )
+        beside_sample(folder)
+        for module in {*_imported(task.evaluator), "sitecustomize", "usercustomize", "json", "evaluate"}:
+            (folder / f"{module}.py").write_text(code, encoding="utf-8")
+
+    def giant(folder: Path) -> None:
+        with (folder / name).open("wb") as file:
+            file.truncate(GIANT_BYTES)
+
+    def reports(folder: Path) -> None:
+        beside_sample(folder)
+        places = ("results/results.json", "results/results_final.json", "summary.json", "score.json", "metrics.json")
+        for place in ("results.json", *places):
+            _write(folder / place, report)
+
+    yield Attack("nothing left", lambda folder: None)
+    yield _file("results.json", "forged results.json", report)
+    yield Attack("forged reports beside the sample submission", reports)
+    yield Attack("links to the private files", link)
+    yield Attack("evaluator's modules shadowed in the folder", shadow)
+    yield Attack("folder in place of the submission", lambda folder: (folder / name).mkdir())
+    yield _file(name, "empty file", b"")
+    yield _file(name, "random bytes", random.Random(0).randbytes(4096))
+    yield Attack(f"giant file of {GIANT_BYTES >> 20} MiB", giant)
+    yield _file(name, "deeply nested JSON", b"[" * 100_000)
+    yield _file(name, "self-reported score as the submission", report)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
+
+
+def _imported(evaluator: Path) -> set[str]:
+    """Top-level names of the modules that the evaluator imports."""
+    try:
+        tree = ast.parse(evaluator.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError):
+        return set()
+    nodes = list(ast.walk(tree))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return {name.split(".")[0] for name in names}
+
+
+def _formed(form: Form) -> Iterator[Attack]:
+    """What speaks the form of a submission."""
+    ids = [key for key, _ in form.entries]
+    sample, generator = list(form.entries), random.Random(0)
+    shuffled = sample.copy()
+    generator.shuffle(shuffled)
+    values = [value for _, value in sample]
+    answers = list(form.answers) or values[:1]
+
+    def every(value: object) -> list[Entry]:
+        return [(key, value) for key in ids]
+
+    def hand_in(attack: str, entries: list[Entry], trivial: bool = False) -> Attack:
+        return _file(form.file, attack, form.write(entries), trivial)
+
+    yield hand_in("sample submission", sample, trivial=True)
+    for number, answer in enumerate(answers[:TRIVIAL_ANSWERS], start=1):
+        yield hand_in(f"one answer for all, no. {number}", every(answer), trivial=True)
+    yield hand_in("sample submission, rows shuffled", shuffled, trivial=True)
+    yield hand_in("answers drawn at random", [(key, generator.choice(answers)) for key in ids])
+    for number, answer in enumerate(answers[:GUESSES], start=1):
+        yield hand_in(f"all but one not attempted, guess {number}", [(ids[0], answer)])
+    yield hand_in("every id twice", sample + sample)
+    yield hand_in("every class at once", [(key, answer) for key in ids for answer in answers[:50]])
+    yield hand_in("all classes in one answer", every(_joined(answers[:50])))
+    yield hand_in("unknown ids only", [(f"unknown-{key}", value) for key, value in sample])
+    yield hand_in("unknown ids added", sample + [(f"unknown-{key}", value) for key, value in sample])
+    yield hand_in("NaN", every("NaN" if form.header else float("nan")))
+    yield hand_in("infinite numbers", every("inf" if form.header else float("inf")))
+    yield hand_in("negative infinity", every("-inf" if form.header else float("-inf")))
+    yield hand_in("empty answers", every("" if form.header else None))
+    yield hand_in("wrong types", every("[]" if form.header else {"answer": values[0]}))
+    yield hand_in("yes to everything", every("True" if form.header else True))
+    yield hand_in("patterns that match anything", every(".*"))
+    yield hand_in("answers in wrong case, within white space", [(key, _padded(value)) for key, value in sample])
+    yield hand_in("half surrogates and null bytes", every("\0" if form.header else "\ud800\0"))
+    yield hand_in("no rows", [])
+    yield from _tables(form) if form.header else _objects(form)
+
+
+def _tables(form: Form) -> Iterator[Attack]:
+    extra = ("correct", "is_correct", "score", "status", "accuracy")
+    rows = [(key, value, 1, True, FORGED, "CORRECT", FORGED) for key, value in form.entries]
+    yield _file(form.file, "extra columns that say correct", form.table([*form.header, *extra], rows))
+    twice = form.table([*form.header, form.header[1]], [(key, value, value) for key, value in form.entries])
+    yield _file(form.file, "answer column twice", twice)
+    yield _file(form.file, "id column missing", form.table(form.header[1:], [(value,) for _, value in form.entries]))
+
+
+def _objects(form: Form) -> Iterator[Attack]:
+    claims: dict[str, Any] = {"accuracy": FORGED, "score": FORGED, "correct": len(form.entries), "status": "CORRECT"}
+    yield _file(form.file, "sample with a score of its own", form.write([*form.entries, *claims.items()]))
+    wrapped = {key: {"answer": value, "correct": True, "status": "CORRECT"} for key, value in form.entries}
+    yield _file(form.file, "answers that say correct", json.dumps(wrapped).encode())
+    listed = [{"id": key, "answer": value, "score": 1} for key, value in form.entries]
+    yield _file(form.file, "list in place of the object", json.dumps(listed).encode())
+
+
+def _joined(answers: list[Any]) -> Any:  # noqa: ANN401 (an answer may be any JSON value)
+    return answers if any(isinstance(answer, list) for answer in answers) else " ".join(map(str, answers))
+
+
+def _padded(value: object) -> object:
+    return f"  {value.swapcase()} \t" if isinstance(value, str) else value

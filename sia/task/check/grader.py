@@ -1,0 +1,182 @@
+"""The crash-test of an evaluator: submissions that deserve nothing are tried, and what must hold is looked at.
+
+* It never gives more than the trivial baseline: the best score of the submissions that play by the rules and know
+  nothing, which are the sample submission and one answer for all.
+* It takes no number, and runs no code, from the submission.
+* The same submission gets the same score again.
+* It ends by itself, in bounded time and memory.
+* It says what is wrong with a submission in words, not with a traceback.
+* What it writes gives no private answer away.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sia.jail.protocol import Jail
+from sia.score.model import Score
+from sia.task.check.attacks import FORGED, Attack, make_attacks
+from sia.task.check.cells import records_in, table_of, tables_of
+from sia.task.check.finding import Finding
+from sia.task.check.form import find_form
+from sia.task.check.leaks import answer_columns, asked_rows, twins_of
+from sia.task.check.trial import Trial, try_evaluator
+from sia.task.manifest import MANIFEST_FILE
+from sia.task.package import TaskPackage
+
+AT_ONCE = 2
+BUDGET_SECONDS = 90.0
+"""After this much time no further submission is tried."""
+TWICE = 10
+"""So many of the submissions that got a score are tried a second time."""
+OnProgress = Callable[[str], None]
+
+
+def try_grader(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgress) -> list[Finding]:
+    """Tries every attack; one finding for each thing that does not hold, or one that all of it does."""
+    form = find_form(task.public_dir)
+    attacks = make_attacks(task, form)
+    on_progress(f"trying the evaluator with {len(attacks)} submissions that deserve nothing")
+    end = time.monotonic() + BUDGET_SECONDS
+    first = _try_all(task, python, jail, attacks, end)
+    again = _try_all(task, python, jail, [trial.attack for trial in first if trial.score][:TWICE], end)
+    name = task.evaluator.relative_to(task.root).as_posix()
+    trivial = best_trivial(first)
+    found = [
+        *_stopped(name, first),
+        *_taken_over(name, first),
+        *_too_good(name, first, trivial),
+        *_unsteady(name, first, again),
+        *_tracebacks(name, first),
+        *_giveaways(task, first),
+    ]
+    if form is None:
+        told = "there is no sample submission, so only what needs no knowledge of the form was tried"
+        found.append(Finding("warning", name, told, "a public sample_submission.csv or .json shows the form"))
+    elif trivial is None and not any(trial.stopped_by for trial in first):
+        reason = next((trial.failure for trial in first if trial.attack.trivial), None)
+        told = f"the sample submission gets no score: {reason}"
+        found.append(Finding("error", name, told, "a submission of the right form must be scored, however bad"))
+    if len(first) < len(attacks) and not any(trial.stopped_by for trial in first):
+        told = f"only {len(first)} of {len(attacks)} submissions were tried in {BUDGET_SECONDS:.0f} s"
+        found.append(Finding("warning", name, told, "a faster evaluator is checked whole"))
+    scored = [trial.score.value for trial in first if trial.score]
+    told = f"{len(first)} submissions that deserve nothing, {len(again)} of them twice: {len(scored)} scored"
+    told += f", the trivial baseline is {trivial.value:.4g}" if trivial else ""
+    return [Finding("ok", name, told), *found]
+
+
+def best_trivial(trials: Sequence[Trial]) -> Score | None:
+    """The best score among the submissions that play by the rules and know nothing."""
+    scores = [trial.score for trial in trials if trial.score and trial.attack.trivial]
+    if not scores:
+        return None
+    return (max if scores[0].direction == "max" else min)(scores, key=lambda score: score.value)
+
+
+def allowance(score: Score) -> float:
+    """How far above a trivial score luck alone may lead: three standard deviations of a proportion, or a twentieth."""
+    if score.n and 0.0 <= score.value <= 1.0:
+        return max(0.02, 3 * math.sqrt(max(score.value * (1 - score.value), 1 / score.n) / score.n))
+    return 0.05 * abs(score.value)
+
+
+def _try_all(task: TaskPackage, python: Path, jail: Jail, attacks: Sequence[Attack], end: float) -> list[Trial]:
+    """In the order of the attacks. None is begun after `end`, or after one that had to be stopped."""
+    stopped = False
+
+    def work(attack: Attack) -> Trial | None:
+        nonlocal stopped
+        if stopped or time.monotonic() > end:
+            return None
+        trial = try_evaluator(task, python, jail, attack)
+        stopped = stopped or trial.stopped_by is not None
+        return trial
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [trial for trial in pool.map(work, attacks) if trial]
+
+
+def _stopped(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
+    for trial in trials:
+        if trial.stopped_by:
+            told = f"{trial.attack.name}: had to be stopped by its {trial.stopped_by}"
+            yield Finding("error", name, told, "look at the size of a file before reading it, and bound every loop")
+
+
+def _taken_over(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
+    for trial in trials:
+        if trial.shadowed:
+            told = f"{trial.attack.name}: it ran code of the submission"
+            yield Finding("error", name, told, "import nothing from the folder that --gen-dir names")
+        elif trial.score and math.isclose(trial.score.value, FORGED, rel_tol=1e-6):
+            told = f"{trial.attack.name}: it took over the score that the submission gives itself"
+            yield Finding("error", name, told, "compute the score from the answers alone")
+
+
+def _too_good(name: str, trials: Sequence[Trial], trivial: Score | None) -> Iterator[Finding]:
+    if trivial and trivial.direction == "max" and trivial.value > 0.999 and trivial.n:
+        told = f"a submission that knows nothing scores {trivial.value:.4g}"
+        yield Finding("error", name, told, "see whether the sample submission holds the answers")
+    for trial in trials:
+        score = trial.score
+        if score is None or trial.attack.trivial or math.isclose(score.value, FORGED, rel_tol=1e-6):
+            continue
+        if trivial:
+            gain = score.value - trivial.value if trivial.direction == "max" else trivial.value - score.value
+            above, bound = gain > allowance(trivial), f"the trivial baseline {trivial.value:.4g}"
+        else:
+            above, bound = score.direction == "max" and score.value > 0, "0, although nothing was answered"
+        if above:
+            told = f"{trial.attack.name}: scores {score.value:.4g}, better than {bound}"
+            remedy = "divide by all items, count an id once, and take only exact answers"
+            yield Finding("error", name, told, remedy)
+
+
+def _unsteady(name: str, first: Sequence[Trial], again: Sequence[Trial]) -> Iterator[Finding]:
+    before = {trial.attack.name: trial for trial in first}
+    for trial in again:
+        earlier = before[trial.attack.name]
+        if (earlier.score, earlier.items) != (trial.score, trial.items) and not trial.stopped_by:
+            told = f"{trial.attack.name}: scored differently the second time"
+            yield Finding("error", name, told, "use no randomness, no clock and no order of a set")
+            return
+    named = {trial.attack.name: trial.score for trial in first if trial.score}
+    rows, shuffled = (named.get(f"sample submission{tail}") for tail in ("", ", rows shuffled"))
+    if rows and shuffled and not math.isclose(rows.value, shuffled.value, rel_tol=1e-9, abs_tol=1e-12):
+        told = f"the order of the rows changes the score from {rows.value:.4g} to {shuffled.value:.4g}"
+        yield Finding("error", name, told, "join over the ids, not over the order")
+
+
+def _tracebacks(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
+    """A warning: a crash never scores."""
+    crashed = [trial.attack.name for trial in trials if trial.traceback]
+    if crashed:
+        told = f"ends with a traceback on {len(crashed)} submissions: {', '.join(crashed[:3])}, ..."
+        yield Finding(
+            "warning", name, told, "say in one line what is wrong with the submission, and exit with status 1"
+        )
+
+
+def _giveaways(task: TaskPackage, trials: Sequence[Trial]) -> Iterator[Finding]:
+    """Answers that the evaluator writes down. Original tasks do that by contract, and no agent gets to see it."""
+    drawn = next((trial for trial in trials if trial.attack.name == "answers drawn at random" and trial.score), None)
+    try:
+        content = json.loads(drawn.results) if drawn else None
+    except (ValueError, RecursionError):
+        return
+    written = [table_of("results.json", records) for records in records_in(content)]
+    public = tables_of(task.public_dir)
+    for table in tables_of(task.private_dir):
+        for column in answer_columns(table, public):
+            for twin in twins_of(table, column, written, asked_rows(table, column, public)):
+                yield Finding(
+                    "error" if (task.root / MANIFEST_FILE).is_file() else "warning",
+                    "results.json",
+                    f"its {twin.column!r} gives away {column.name!r} of data/private/{table.file}",
+                    "leave the answers out of what the evaluator writes",
+                )
+                return

@@ -1,0 +1,195 @@
+"""The crash-test: broken graders are caught, sound ones pass, and a run starts with it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sia.environment import agent_environment
+from sia.jail.choose import choose_jail
+from sia.score.model import Score
+from sia.task.catalog import bundled_names, find_bundled
+from sia.task.check import check_task
+from sia.task.check.attacks import make_attacks
+from sia.task.check.finding import Finding
+from sia.task.check.form import find_form
+from sia.task.check.gate import check_whole
+from sia.task.check.grader import allowance, try_grader
+from sia.task.fetch import prepare_task
+from sia.task.package import load_task
+
+pytestmark = pytest.mark.slow
+
+SOUND = """
+import argparse, csv, json, pathlib, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--gen-dir", type=pathlib.Path)
+folder = parser.parse_args().gen_dir
+
+def read(file):
+    try:
+        with file.open(newline="") as lines:
+            return [row for row in csv.DictReader(lines)]
+    except (OSError, ValueError, csv.Error) as error:
+        sys.exit(f"{file.name} cannot be read: {error}")
+
+truth = {row["id"]: row["label"] for row in read(pathlib.Path(__file__).with_name("labels.csv"))}
+rows = read(folder / "submission.csv")
+given = {}
+for row in rows:
+    given[row.get("id")] = "twice" if row.get("id") in given else row.get("label")
+"""
+BY_ALL = """
+items = [{"id": k, "status": "CORRECT" if given.get(k) == v else "WRONG"} for k, v in truth.items()]
+accuracy = sum(i["status"] == "CORRECT" for i in items) / len(items)
+(folder / "results.json").write_text(json.dumps({"accuracy": accuracy, "items": items}))
+"""
+BY_ATTEMPTED = """
+tried = {k: v for k, v in truth.items() if k in given}
+accuracy = sum(given[k] == v for k, v in tried.items()) / max(len(tried), 1)
+(folder / "results.json").write_text(json.dumps({"accuracy": accuracy}))
+"""
+TRUSTING = """
+claimed = [float(row["score"]) for row in rows if row.get("score")]
+accuracy = claimed[0] if claimed else sum(given.get(k) == v for k, v in truth.items()) / len(truth)
+(folder / "results.json").write_text(json.dumps({"accuracy": accuracy}))
+"""
+TELLING = BY_ALL.replace('"status":', '"expected": v, "status":')
+RANDOM = """
+import random
+(folder / "results.json").write_text(json.dumps({"accuracy": random.random() / 10}))
+"""
+LOADING = """
+sys.path.insert(0, str(folder))
+import helpers
+"""
+ENDLESS = """
+while True:
+    pass
+"""
+LABELS = ("red", "green", "blue", "black")
+
+
+def table_task(root: Path, grading: str) -> Path:
+    """120 things to give one of four labels, commonest first in half of all cases."""
+    public, private = root / "data" / "public", root / "data" / "private"
+    public.mkdir(parents=True)
+    private.mkdir(parents=True)
+    truth = {f"thing-{k}": LABELS[0 if k % 2 else (k // 2) % 4] for k in range(120)}
+    (public / "task.md").write_text("Label every thing.\n")
+    (public / "test.csv").write_text("id,size\n" + "".join(f"{k},{len(k)}\n" for k in truth))
+    (public / "train.csv").write_text("id,size,label\n" + "".join(f"t{k},9,{LABELS[k % 4]}\n" for k in range(40)))
+    (public / "sample_submission.csv").write_text("id,label\n" + "".join(f"{k},red\n" for k in truth))
+    (private / "labels.csv").write_text("id,label\n" + "".join(f"{k},{v}\n" for k, v in truth.items()))
+    (private / "evaluate.py").write_text(SOUND + grading)
+    (root / "task.toml").write_text(
+        "[metric]\nname = 'accuracy'\ndirection = 'max'\n[limits]\nevaluation_seconds = 10\n"
+    )
+    return root
+
+
+def errors_of(root: Path) -> list[Finding]:
+    task = load_task(root)
+    found = check_whole(task, Path(sys.executable), choose_jail("auto"), print)
+    return [finding for finding in found if finding.level == "error"]
+
+
+def test_sound_grader_passes_more_than_twenty_attacks(tmp_path: Path) -> None:
+    task = load_task(table_task(tmp_path / "task", BY_ALL))
+    assert len(make_attacks(task, find_form(task.public_dir))) >= 30
+    found = try_grader(task, Path(sys.executable), choose_jail("auto"), print)
+    assert [finding for finding in found if finding.level != "ok"] == []
+    assert "trivial baseline is 0.625" in found[0].told
+
+
+@pytest.mark.parametrize(
+    ("grading", "told"),
+    [
+        (BY_ATTEMPTED, "all but one not attempted"),
+        (TRUSTING, "score that the submission gives itself"),
+        (TELLING, "gives away 'label'"),
+        (RANDOM, "differently the second time"),
+        (LOADING, "ran code of the submission"),
+        (ENDLESS, "wall-clock limit"),
+    ],
+    ids=["leaky: unanswered items", "trusts the score", "leaky: tells answers", "random", "loads code", "endless"],
+)
+def test_broken_grader_is_caught(tmp_path: Path, grading: str, told: str) -> None:
+    root = table_task(tmp_path / "task", grading)
+    (root / "data" / "private" / "helpers").mkdir()
+    found = errors_of(root)
+    assert any(told in finding.told for finding in found), found
+    assert all(finding.remedy for finding in found)
+
+
+@pytest.mark.parametrize("place", ["hints.csv", "hints.json", "order.txt", "test.csv"])
+def test_private_label_in_a_public_file_is_caught(tmp_path: Path, place: str) -> None:
+    root = table_task(tmp_path / "task", BY_ALL)
+    public = root / "data" / "public"
+    lines = (root / "data" / "private" / "labels.csv").read_text().splitlines()[1:]
+    pairs = [line.split(",") for line in lines]
+    if place == "hints.csv":
+        (public / place).write_text("name,note\n" + "".join(f"{k},{v}\n" for k, v in reversed(pairs[:60])))
+    elif place == "hints.json":
+        (public / place).write_text(json.dumps({"deep": [{"thing": k, "more": {"x": v}} for k, v in pairs]}))
+    elif place == "order.txt":
+        (public / place).write_text("".join(f"{v}\n" for _, v in pairs))
+    else:
+        (public / place).write_text("id,size,kind\n" + "".join(f"{k},7,{v}\n" for k, v in pairs))
+    assert [finding.subject for finding in errors_of(root)] == [f"data/public/{place}"]
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_bundled_task_passes(name: str) -> None:
+    task = prepare_task(find_bundled(name), print)
+    python = agent_environment(task.manifest.agent.packages, print)
+    found = check_whole(task, python, choose_jail("auto"), print)
+    assert {finding.level for finding in found} == {"ok"}, found
+
+
+def sia(cwd: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-m", "sia", "--backend", "offline", "--max-gen", "1", *arguments]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_run_on_an_unfit_task_is_refused_unless_forced(tmp_path: Path) -> None:
+    task = table_task(tmp_path / "task", BY_ATTEMPTED)
+    refused = sia(tmp_path, "--task-dir", str(task))
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "--force" in refused.stderr
+    assert "not attempted" in refused.stderr
+    assert not (tmp_path / "runs").exists()
+    again = sia(tmp_path, "--task-dir", str(task))
+    assert again.stderr == refused.stderr
+    assert "checking" not in again.stdout
+    forced = sia(tmp_path, "--task-dir", str(task), "--force")
+    assert forced.returncode in (0, 1)
+    assert (tmp_path / "runs" / "run_1").is_dir()
+
+
+@pytest.mark.parametrize(("value", "n", "least"), [(0.0, 50, 0.05), (0.5, 870, 0.04), (0.25, 198, 0.08)])
+def test_luck_is_allowed_for(value: float, n: int, least: float) -> None:
+    score = Score(metric="accuracy", value=value, direction="max", n=n, source="items")
+    assert least <= allowance(score) <= 2.5 * least
+
+
+def test_training_rows_in_the_private_table_are_no_leak(tmp_path: Path) -> None:
+    root = table_task(tmp_path / "task", BY_ALL)
+    public, private = root / "data" / "public", root / "data" / "private"
+    train = "".join(f"t{k},9,{LABELS[k % 4]}\n" for k in range(40))
+    pairs = [line.split(",") for line in (private / "labels.csv").read_text().splitlines()[1:]]
+    asked = "".join(f"{key},9,{label}\n" for key, label in pairs)
+    (private / "everything.csv").write_text("id,size,label\n" + train + asked)
+    assert "t0,9,red" in (public / "train.csv").read_text()
+    assert errors_of(root) == []
+
+
+def test_unreadable_data_are_told(tmp_path: Path) -> None:
+    root = table_task(tmp_path / "task", BY_ALL)
+    (root / "data" / "private" / "more.json").write_text("{")
+    (root / "data" / "public" / "notes.txt").write_bytes(b"caf\xe9")
+    subjects = {finding.subject for finding in check_task(load_task(root)) if finding.level == "warning"}
+    assert {"data/private/more.json", "data/public/notes.txt"} <= subjects
