@@ -122,6 +122,7 @@ def _write(session: Session, record: RunRecord, status: str, reason: str | None 
         "best": progress.best,
         "cost": round(sum(generation.cost for generation in progress.generations), 9),
         "tokens": sum(generation.tokens for generation in progress.generations),
+        "unpriced_calls": sum(generation.unpriced_calls for generation in progress.generations),
         "max_gen": session.settings.max_gen,
         "max_turns": session.settings.max_turns,
         "max_cost": session.settings.max_cost,

@@ -135,5 +135,5 @@ class Brief(BaseModel):
     best: int | None = Field(default=None, description="the best generation so far")
     rejected: tuple[RejectedTry, ...] = Field(default=(), description="latest last; bounded in number")
     task_model: CalledModel | None = Field(default=None, description="the one model that the target agent can call")
-    budget: Budget
+    budget: Budget = Budget(generations=1)
     limits: AuthorLimits = AuthorLimits()

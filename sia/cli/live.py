@@ -155,7 +155,7 @@ def _table(title: str, rows: list[GenerationRecord], best: int | None) -> Table:
             Text(verdict[:80], style=VERDICT_STYLE.get(record.verdict.outcome, "")),
             record.lever,
             f"{sum(record.seconds.values()):.1f} s",
-            f"${record.cost:.2f}",
+            describe_cost(record),
         )
     return table
 
@@ -170,6 +170,12 @@ def sparkline(rows: list[GenerationRecord]) -> str:
     return "".join(BARS[round((r.score.value - low) / span * 7)] if r.score else "·" for r in rows[-60:])
 
 
+def describe_cost(record: GenerationRecord | RunRecord) -> str:
+    """`$0.12`, and how many calls are not in it because nobody knows their price."""
+    text = f"${record.cost:.2f}"
+    return text + (f" + {record.unpriced_calls} calls of unknown price" if record.unpriced_calls else "")
+
+
 def generation_line(record: GenerationRecord, best: int | None) -> str:
     """One generation in one line."""
     star = " (best)" if record.generation == best else ""
@@ -177,7 +183,7 @@ def generation_line(record: GenerationRecord, best: int | None) -> str:
         f"failed: {record.failure}" if record.failure else f"{describe_score(record.score)} {record.verdict.outcome}"
     )
     seconds = sum(record.seconds.values())
-    return f"gen {record.generation}  {score}{star}  {record.lever}  {seconds:.1f} s  ${record.cost:.2f}"
+    return f"gen {record.generation}  {score}{star}  {record.lever}  {seconds:.1f} s  {describe_cost(record)}"
 
 
 def summary(record: RunRecord) -> list[str]:
@@ -194,6 +200,8 @@ def summary(record: RunRecord) -> list[str]:
     if best.sealed:
         lines.append(f"  dev items (selected on)    {describe_score(best.dev)}")
         lines.append(f"  sealed items (never seen)  {describe_score(best.sealed)}")
+    if record.tokens:
+        lines.append(f"  models                     {describe_cost(record)}, {record.tokens} tokens")
     first, verdict = record.first_scored, record.sealed_verdict
     if first and verdict and verdict.difference is not None:
         lines.append(

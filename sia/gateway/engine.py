@@ -93,7 +93,7 @@ class Engine:
             call.grant.refusals += 1
             if call.grant.refusals > MOST_REFUSALS:
                 return
-        self.journal.end(line)
+        self._end(line)
         self._save(call, line)
 
     def repeat(self, call: Call, found: Recorded, source: Source) -> None:
@@ -103,8 +103,14 @@ class Engine:
             return
         told = {"cost": 0.0, "source": source, "content_type": found.call.content_type, "answer": found.call.answer}
         tokens = {name: getattr(found.call, name) for name in ("input_tokens", "cached_tokens", "output_tokens")}
-        self.journal.end(call.line().model_copy(update=told | tokens))
+        self._end(call.line().model_copy(update=told | tokens))
         self._save(call, None, found.body)
+
+    def _end(self, line: TraceLine) -> None:
+        try:
+            self.journal.end(line)
+        except OSError as error:
+            self.failures.append(error)
 
     def _save(self, call: Call, line: TraceLine | None, answer: bytes | None = None) -> None:
         if answer is None:

@@ -131,6 +131,7 @@ class RunRecord(Frozen):
     generations: int = 0
     cost: float = Field(default=0.0, description="US dollars, of the decided generations' calls with a known price")
     tokens: int = 0
+    unpriced_calls: int = Field(default=0, description="calls whose price is not known")
     best: int | None = None
     stopped_because: str | None = None
     first_scored: FinalScores | None = None

@@ -21,6 +21,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from sia.gateway.gateway import Rules
 from tests.gateway.provider import events
 from tests.gateway.support import MODELS, gateway_at, model_at, opened
@@ -29,6 +31,7 @@ from tests.gateway.upstream import Request, ScriptedUpstream, answer, stream
 MODEL = MODELS["openai"]
 USAGE = {"prompt_tokens": 11, "completion_tokens": 20, "total_tokens": 31}
 ROUNDS = 3
+WARM_UP = 20
 
 
 async def provide(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -52,6 +55,15 @@ class Server:
     name: str
     port: int
     key: str
+    process: int = 0
+    """Its process id; 0: not measured."""
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the process and of its children so far: hardly touched by what else the machine does."""
+        if not self.process:
+            return 0.0
+        own = psutil.Process(self.process)
+        return sum(sum(each.cpu_times()[:2]) for each in (own, *own.children(recursive=True)))
 
     def request(self, streamed: bool) -> bytes:
         """The bytes of a call."""
@@ -98,7 +110,7 @@ async def latencies(servers: list[Server], calls: int) -> dict[str, list[float]]
     taken: dict[str, list[float]] = {server.name: [] for server in servers}
     for connection in connections.values():
         await connection.open()
-        for _ in range(20):
+        for _ in range(WARM_UP):
             await connection.ask(False)
     for _ in range(calls):
         for name, connection in connections.items():
@@ -130,13 +142,13 @@ async def throughput(server: Server, side_by_side: int, calls: int) -> float:
 
 
 @contextmanager
-def child(*arguments: str) -> Iterator[list[str]]:
-    """This module as another process; gives the words of its first line."""
+def child(*arguments: str) -> Iterator[tuple[int, list[str]]]:
+    """This module as another process; gives its id and the words of its first line."""
     argv = [sys.executable, "-m", "tests.benchmarks.gateway", *arguments]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().split()
+            yield process.pid, process.stdout.readline().split()
         finally:
             process.communicate()
 
@@ -171,7 +183,7 @@ def litellm_proxy(program: str, upstream: str, folder: Path) -> Iterator[Server]
                     break
                 except OSError:
                     time.sleep(0.5)
-            yield Server("litellm", port, "sk-bench")
+            yield Server("litellm", port, "sk-bench", process.pid)
         finally:
             process.terminate()
 
@@ -180,27 +192,38 @@ def measure(litellm: str | None, calls: int) -> None:
     """Prints the table."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (url,) = stack.enter_context(child("upstream"))
-        port, token = stack.enter_context(child("gateway", url))
+        _, (url,) = stack.enter_context(child("upstream"))
+        process, (port, token) = stack.enter_context(child("gateway", url))
         direct = Server("direct", int(url.rpartition(":")[2]), "k")
-        servers = [direct, Server("gateway", int(port), token)]
+        servers = [direct, Server("gateway", int(port), token, process)]
         if litellm:
             servers.append(stack.enter_context(litellm_proxy(litellm, url, folder)))
+        before = {server.name: server.cpu_seconds() for server in servers}
         taken = asyncio.run(latencies(servers, calls))
+        used = {server.name: (server.cpu_seconds() - before[server.name]) / (calls + WARM_UP) for server in servers}
         for server in servers[1:]:
             added = sorted(b - a for a, b in zip(taken["direct"], taken[server.name], strict=True))
             print(
                 f"{server.name}: added to a call  median {statistics.median(added) * 1e3:.2f} ms, "
                 f"p99 {added[int(len(added) * 0.99)] * 1e3:.2f} ms "
-                f"(direct {statistics.median(taken['direct']) * 1e3:.2f} ms)"
+                f"(direct {statistics.median(taken['direct']) * 1e3:.2f} ms); "
+                f"{used[server.name] * 1e3:.2f} ms of CPU a call"
             )
         for side_by_side in (1, 16, 64):
             rates: dict[str, list[float]] = {server.name: [] for server in servers}
+            spent = dict.fromkeys(rates, 0.0)
+            done = dict.fromkeys(rates, 0)
             for _ in range(ROUNDS):
                 for server in servers:
                     asked = max(side_by_side, calls // (16 if server.name == "litellm" else 2))
+                    start = server.cpu_seconds()
                     rates[server.name].append(asyncio.run(throughput(server, side_by_side, asked)))
-            told = ", ".join(f"{name} {statistics.median(rate):.0f}/s" for name, rate in rates.items())
+                    spent[server.name] += server.cpu_seconds() - start
+                    done[server.name] += asked
+            told = ", ".join(
+                f"{name} {statistics.median(rate):.0f}/s ({spent[name] / done[name] * 1e3:.1f} ms of CPU a call)"
+                for name, rate in rates.items()
+            )
             print(f"{side_by_side:3d} streams side by side: {told}", flush=True)
 
 
