@@ -29,13 +29,18 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "sia"
 
 
-def agent_environment(packages: Sequence[str], on_progress: Callable[[str], None]) -> Path:
-    """The interpreter of the environment that holds `packages`; built when it is not there yet.
+def agent_environment(
+    packages: Sequence[str],
+    on_progress: Callable[[str], None],
+    base: Path = Path(sys.executable),
+    name: str = "the agents' environment",
+) -> Path:
+    """The interpreter of the environment that holds `packages`; built on the Python `base` when it is not there yet.
 
     Raises HostError when it cannot be built.
     """
     wanted = sorted({str(Requirement(p)) for p in packages})
-    key = json.dumps([platform.python_version(), sys.platform, platform.machine(), wanted])
+    key = json.dumps([_full_version(base), sys.platform, platform.machine(), wanted])
     folder = cache_dir() / "environments" / hashlib.sha256(key.encode()).hexdigest()[:24]
     python = folder / "bin" / "python"
     if (folder / READY).exists():
@@ -43,8 +48,8 @@ def agent_environment(packages: Sequence[str], on_progress: Callable[[str], None
     try:
         with _lock(folder):
             if not (folder / READY).exists():
-                on_progress(f"building the agents' environment: {', '.join(wanted) or 'no packages'}")
-                _build(folder, python, wanted, on_progress)
+                on_progress(f"building {name}: {', '.join(wanted) or 'no packages'}")
+                _build(folder, base, wanted, on_progress)
     except OSError as error:
         raise HostError(f"cannot write {folder}: {error.strerror}", "free some space, or set SIA_CACHE_DIR") from None
     return python
@@ -86,19 +91,27 @@ def _lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _build(folder: Path, python: Path, wanted: Sequence[str], on_progress: Callable[[str], None]) -> None:
+def _full_version(python: Path) -> str:
+    if python == Path(sys.executable):
+        return platform.python_version()
+    code = "import platform; print(platform.python_version())"
+    return subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _build(folder: Path, base: Path, wanted: Sequence[str], on_progress: Callable[[str], None]) -> None:
+    python = folder / "bin" / "python"
     uv, environment = find_uv(), dict(os.environ)
     shutil.rmtree(folder, ignore_errors=True)
     if uv:
         environment = {**_index_of_pip(), **environment}
         # uv would take the surrounding environment for its target.
         environment.pop("VIRTUAL_ENV", None)
-        make = [uv, "venv", "--quiet", "--python", sys.executable, str(folder)]
+        make = [uv, "venv", "--quiet", "--python", str(base), str(folder)]
         install = [uv, "pip", "install", "--python", str(python), "--compile-bytecode"]
         freeze = [uv, "pip", "freeze", "--python", str(python)]
     else:
         pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-        make = [sys.executable, "-m", "venv", str(folder)]
+        make = [str(base), "-m", "venv", str(folder)]
         install, freeze = [*pip, "install", "--quiet"], [*pip, "freeze"]
     _run(make, environment, on_progress)
     if wanted:
@@ -127,10 +140,12 @@ def _run(argv: list[str], environment: dict[str, str], on_progress: Callable[[st
         for line in process.stdout:
             if line.strip():
                 last = line.strip()
+            # One line for each of a hundred packages tells nobody anything.
+            if line.strip() and not line.startswith(" + "):
                 on_progress(last)
     if process.returncode:
         raise HostError(
-            f"the agents' environment could not be built: {last[:300]}",
+            f"an environment could not be built: {last[:300]}",
             "check the network, the index that pip or uv is set to, and the packages in task.toml",
         )
 
@@ -150,6 +165,9 @@ def _index_of_pip() -> dict[str, str]:
         places = [p for p in value.strip("'\"").replace("\\n", " ").split() if _reachable(p)]
         if variable and places:
             found[variable] = " ".join(places)
+    if found:
+        # As pip does: the best version of all indexes, not of the first that has the package.
+        found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return found
 
 

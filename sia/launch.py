@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sia
-from sia.author.program import AUTHORS, choose_author
+from sia.author.program import AUTHORS, AuthorProgram, check_sandbox, choose_author
+from sia.author.prompts import check_overrides
 from sia.environment import agent_environment, resolved_packages
 from sia.errors import UsageError
 from sia.events import Emit, Progress
@@ -25,7 +26,7 @@ from sia.task.check.gate import refuse_unfit
 from sia.task.fetch import prepare_task
 from sia.task.package import TaskPackage, task_digest
 
-RAISED = ("max_gen", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
+RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
@@ -38,12 +39,15 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
 
     if settings.resume:
         return _resume(settings, progress)
-    check_author_model(settings, AUTHORS[settings.backend].uses_model)
-    author = choose_author(settings.backend)
+    author = AUTHORS[settings.backend]
+    check_author_model(settings, author.uses_model, author.dialect)
+    check_overrides()
     jail = choose_jail(settings.sandbox)
+    check_sandbox(author, jail.name)
     task = prepare_task(task_folder(settings), progress)
     _refuse_runs_inside(settings.runs_dir, task)
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
+    author = choose_author(settings.backend, progress)
     python = agent_environment(task.manifest.agent.packages, progress)
     if not settings.force:
         refuse_unfit(task, python, jail, progress)
@@ -61,6 +65,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             seed=settings.seed,
             sealed_fraction=settings.sealed_fraction,
             max_gen=settings.max_gen,
+            max_turns=settings.max_turns,
             meta_model=settings.meta_model,
             task_model=settings.task_model,
             versions=_versions(python),
@@ -71,7 +76,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
         )
 
     run = create_run(settings.runs_dir, settings.run_id, describe)
-    return _session(settings, task, run, python, jail, plan), read_run_record(run.path)
+    return _session(settings, task, run, python, jail, author, plan), read_run_record(run.path)
 
 
 def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Session, RunRecord]:
@@ -82,14 +87,18 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
     try:
         record = read_run_record(run.path)
         settings = restored(settings, record)
-        check_author_model(settings, AUTHORS[settings.backend].uses_model)
-        author = choose_author(settings.backend)
+        author = AUTHORS[settings.backend]
+        check_author_model(settings, author.uses_model, author.dialect)
+        check_overrides()
         task = prepare_task(task_folder(settings), progress)
         check_unchanged(task, record)
         _refuse_runs_inside(settings.runs_dir, task)
         plan = plan_models(settings, author.uses_model, task.manifest, progress)
         python = agent_environment(task.manifest.agent.packages, progress)
-        return _session(settings, task, run, python, choose_jail(settings.sandbox), plan), record
+        jail = choose_jail(settings.sandbox)
+        check_sandbox(author, jail.name)
+        author = choose_author(settings.backend, progress)
+        return _session(settings, task, run, python, jail, author, plan), record
     except BaseException:
         run.close()
         raise
@@ -132,13 +141,19 @@ def _kept_task_model(record: RunRecord) -> dict[str, str]:
 
 
 def _session(
-    settings: RunSettings, task: TaskPackage, run: RunDirectory, python: Path, jail: Jail, plan: ModelPlan | None
+    settings: RunSettings,
+    task: TaskPackage,
+    run: RunDirectory,
+    python: Path,
+    jail: Jail,
+    author: AuthorProgram,
+    plan: ModelPlan | None,
 ) -> Session:
     return Session(
         task=task,
         run=run,
         settings=settings,
-        author=choose_author(settings.backend),
+        author=author,
         jail=jail,
         guard=LeakGuard(task.private_dir, task.public_dir),
         python=python,

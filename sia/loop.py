@@ -124,6 +124,7 @@ def _write(session: Session, record: RunRecord, status: str, reason: str | None 
         "tokens": sum(generation.tokens for generation in progress.generations),
         "unpriced_calls": sum(generation.unpriced_calls for generation in progress.generations),
         "max_gen": session.settings.max_gen,
+        "max_turns": session.settings.max_turns,
         "max_cost": session.settings.max_cost,
         "max_tokens": session.settings.max_tokens,
         "max_gen_cost": session.settings.max_gen_cost,

@@ -37,7 +37,7 @@ from sia.task.fetch import prepare_task
 TIMES = re.compile(
     rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
     rb"|\d+(?:\.\d+)?(?:e-?\d+)? ?(?:s|ms|us|seconds|milliseconds|minutes)\b"
-    rb'|(?<="seconds": )\d[\d.e-]*|(?<="elapsed": )\d[\d.e-]*|(?<="duration": )\d[\d.e-]*'
+    rb'|(?<="seconds": )\d[\d.e-]*|(?<="seconds":)\d[\d.e-]*|(?<="elapsed": )\d[\d.e-]*|(?<="duration": )\d[\d.e-]*'
 )
 MEASURED = ("seconds", "peak_memory_bytes", "events")
 """Fields of a stage's record that are as the machine was: what the jail saw and how long it took."""
@@ -65,7 +65,7 @@ def open_replay(settings: RunSettings, run_id: str, on_progress: Callable[[str],
     path = run_path(settings.runs_dir, run_id)
     record = read_run_record(path)
     settings = restored(settings, record)
-    author = choose_author(settings.backend)
+    author = choose_author(settings.backend, on_progress)
     task = prepare_task(task_folder(settings), on_progress)
     check_unchanged(task, record)
     python = agent_environment(task.manifest.agent.packages, on_progress)

@@ -41,6 +41,7 @@ class RunSettings(BaseModel):
     max_gen: int = Field(default=3, ge=1, description="number of generations")
     run_id: str | None = Field(default=None, description="integer or name; default: the next free integer")
     backend: Literal["claude", "openhands", "offline"] = Field(default="claude", description="who writes the agents")
+    max_turns: int = Field(default=20, ge=1, description="answers of the model that writes one agent")
     focus: Literal["harness", "weights", "auto"] = Field(default="harness", description="lever to pull")
     parent: Literal["best", "latest"] = Field(default="best", description="what the next generation builds on")
     meta_model: str = Field(default="haiku", description="model of the author")

@@ -4,13 +4,17 @@ An author is a program that runs in the jail with one writable folder, its *work
 
     brief.json      this module's `Brief`
     prompt.txt      the brief in words, for authors that are language models
+    system.txt      who such an author is, and how it works
     context.md      the evolution so far, bounded
     evidence.md     digest of the latest generation's logs and scores, bounded and free of private values
     parent/         files of the generation to build on (from generation 2)
     previous/       files of the latest generation, when it is not the parent
+    repair.txt      only when it is started for the second time: what is wrong with the files that it left
+    .author/        its own between the two starts: home, conversation
 
 and leaves there `target_agent.py`, from generation 2 `improvement.md`, and where it likes `requirements.txt`,
-`decision.json` and `author_state.json`. The last is its own memory: it lies in `previous/` the next time.
+`decision.json` and `author_state.json`. The last is its own memory: it lies in `previous/` the next time. Authors that
+are language models also leave `.author/author_transcript.jsonl`, see `sia.author.transcript`.
 """
 
 from pathlib import Path
@@ -24,6 +28,10 @@ Lever = Literal["harness", "weights", "both"]
 
 BRIEF_FILE = "brief.json"
 PROMPT_FILE = "prompt.txt"
+SYSTEM_FILE = "system.txt"
+REPAIR_FILE = "repair.txt"
+OWN_DIR = ".author"
+TRANSCRIPT_FILE = "author_transcript.jsonl"
 CONTEXT_FILE = "context.md"
 EVIDENCE_FILE = "evidence.md"
 PARENT_DIR = "parent"
@@ -33,6 +41,8 @@ REQUIREMENTS_FILE = "requirements.txt"
 IMPROVEMENT_FILE = "improvement.md"
 DECISION_FILE = "decision.json"
 STATE_FILE = "author_state.json"
+HANDED_ON = (AGENT_FILE, REQUIREMENTS_FILE, IMPROVEMENT_FILE, DECISION_FILE, STATE_FILE)
+"""What an author leaves, and what a later author sees of a generation beside its execution record."""
 
 
 class TaskBrief(BaseModel):
@@ -48,6 +58,7 @@ class TaskBrief(BaseModel):
     direction: Direction | None = None
     seconds: float = Field(description="wall-clock limit of one run of the target agent")
     packages: tuple[str, ...] = Field(default=(), description="requirements that the target agent may count on")
+    installed: tuple[str, ...] = Field(default=(), description="all of its environment, as name==version")
     answers: Literal["any", "model"] = "any"
 
 
@@ -65,6 +76,27 @@ class PastGeneration(BaseModel):
     seconds: float = Field(description="wall-clock seconds that the target agent ran")
 
 
+class RejectedTry(BaseModel):
+    """A generation since the best one that did not replace it, and what it had changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generation: int
+    reason: str = Field(description="verdict or failure, in words")
+    change: str = Field(default="", description="from its improvement.md, bounded")
+
+
+class Budget(BaseModel):
+    """What is left of the run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    generations: int = Field(description="this one included")
+    seconds: float | None = Field(default=None, description="wall-clock; None: no limit")
+    cost: float | None = Field(default=None, description="US dollars; None: no limit")
+    tokens: int | None = Field(default=None, description="None: no limit")
+
+
 class CalledModel(BaseModel):
     """A model as its clients call it, at the address that the environment names."""
 
@@ -73,6 +105,18 @@ class CalledModel(BaseModel):
     name: str
     dialect: Literal["anthropic", "openai", "gemini"]
     scores: bool = Field(default=False, description="its server also scores given continuations, POST /v1/score")
+    provider: str = Field(default="", description="who serves it, as in `--meta-model PROVIDER/NAME`")
+
+
+class AuthorLimits(BaseModel):
+    """What an author that is a language model works with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: CalledModel | None = Field(default=None, description="None: the author is no language model")
+    max_turns: int = Field(default=20, description="answers of the model, both starts together")
+    seconds: float = Field(default=1500.0, description="wall-clock, for one start")
+    idle_seconds: float = Field(default=360.0, description="without any sign of life of the model or a tool")
 
 
 class Brief(BaseModel):
@@ -89,4 +133,8 @@ class Brief(BaseModel):
     history: tuple[PastGeneration, ...] = Field(
         default=(), description="the latest generations and the best one, oldest first; bounded in number"
     )
+    best: int | None = Field(default=None, description="the best generation so far")
+    rejected: tuple[RejectedTry, ...] = Field(default=(), description="latest last; bounded in number")
     task_model: CalledModel | None = Field(default=None, description="the one model that the target agent can call")
+    budget: Budget = Budget(generations=1)
+    limits: AuthorLimits = AuthorLimits()

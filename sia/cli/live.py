@@ -1,6 +1,7 @@
 """Shows a run as it happens: a live table on a terminal, lines elsewhere, JSON events with `--json`."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,8 @@ from sia.events import (
 from sia.evidence.context import describe_score
 from sia.store.records import GenerationRecord, RunRecord
 
+STEPS = 6
+"""Of an author, that are shown."""
 BARS = "▁▂▃▄▅▆▇█"
 VERDICT_STYLE = {"improved": "green", "first": "cyan", "regressed": "red", "failed": "bold red"}
 STAGE_WORDS = {
@@ -58,6 +61,8 @@ def plain_view(quiet: bool) -> Iterator[Emit]:
         elif isinstance(event, RunStarted):
             print(f"run {event.run_id} on {event.task}, {event.max_gen} generations, in {event.path}", flush=True)
             print(f"sandbox {event.jail}; open: {'; '.join(event.jail_gaps)}", flush=True)
+        elif isinstance(event, StageOutput) and event.stage == "author":
+            print(f"gen {event.generation}  author  {event.line}", flush=True)
         elif isinstance(event, GenerationFinished):
             print(generation_line(event.record, event.best), flush=True)
 
@@ -94,6 +99,7 @@ class _Screen:
         self.now: Spinner | None = Spinner("dots", "preparing")
         self.what = "preparing"
         self.since = time.monotonic()
+        self.steps: deque[str] = deque(maxlen=STEPS)
 
     def take(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -108,8 +114,11 @@ class _Screen:
         elif isinstance(event, StageStarted):
             self.what = f"generation {event.generation}: {STAGE_WORDS[event.stage]}"
             self.since = time.monotonic()
+            self.steps.clear()
             self._say("")
         elif isinstance(event, StageOutput):
+            if event.stage == "author":
+                self.steps.append(event.line)
             self._say(event.line)
         elif isinstance(event, GenerationFinished):
             self.rows.append(event.record)
@@ -126,6 +135,7 @@ class _Screen:
         if self.rows:
             parts.append(_table(self.title, self.rows[-30:], self.best))
             parts.append(Text(f" dev score  {sparkline(self.rows)}", style="dim"))
+        parts += [Text(f"   {step}"[:160], style="dim", overflow="ellipsis", no_wrap=True) for step in self.steps]
         if self.now is not None:
             parts.append(self.now)
         return Group(*parts)

@@ -15,6 +15,9 @@ def run(
     backend: Annotated[
         str | None, typer.Option(help="claude, openhands or offline (no key).  [default: claude]")
     ] = None,
+    max_turns: Annotated[
+        int | None, typer.Option(help="Answers of the model that writes one agent.  [default: 20]")
+    ] = None,
     focus: Annotated[str | None, typer.Option(help="harness, weights or auto.  [default: harness]")] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
     meta_model: Annotated[
@@ -78,6 +81,7 @@ def run(
         "max_gen": max_gen,
         "run_id": run_id,
         "backend": backend,
+        "max_turns": max_turns,
         "focus": focus,
         "parent": parent,
         "meta_model": meta_model,

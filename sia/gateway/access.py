@@ -1,10 +1,12 @@
 """What a stage gets to let its program reach a model, and what it learns afterwards. Light: no server is imported."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sia.gateway.budget import Cap
+from sia.gateway.providers import Model
 from sia.gateway.trace import Role, TraceLine
 from sia.jail.protocol import OnListener
 from sia.store.records import Spending
@@ -24,6 +26,8 @@ class Access:
     """Afterwards: what the stage has cost."""
     events: tuple[str, ...] = ()
     """Afterwards: what the gateway refused, in words."""
+    own_cap: str | None = None
+    """Afterwards: the cap of this one start that was reached."""
     run_cap: str | None = None
     """Afterwards: the cap of the run that was reached; the stage must not be recorded."""
 
@@ -32,14 +36,16 @@ class ModelGateway(Protocol):
     """A gateway as the stages know it."""
 
     @property
-    def roles(self) -> Collection[Role]:
-        """Who has a model."""
+    def models(self) -> Mapping[Role, Model]:
+        """Who has which model."""
         ...
 
-    def access(self, role: Role, generation: int, adapter: str | None = None) -> AbstractContextManager[Access]:
+    def access(
+        self, role: Role, generation: int, adapter: str | None = None, cap: Cap | None = None
+    ) -> AbstractContextManager[Access]:
         """Opens the way for one program; at the end every call is settled and written down.
 
-        `adapter` is the digest of the LoRA adapter that a local model is to work with.
+        `adapter` is the digest of the LoRA adapter that a local model is to work with; `cap` is of this one start.
         """
         ...
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,11 +78,16 @@ class Gateway:
         self._run_account = self._account(rules.run, "", lambda _: True)
 
     @contextmanager
-    def access(self, role: Role, generation: int, adapter: str | None = None) -> Iterator[Access]:
+    def access(
+        self, role: Role, generation: int, adapter: str | None = None, cap: Cap | None = None
+    ) -> Iterator[Access]:
         """See the protocol. Raises OSError when a call could not be written down."""
         if self._engine.replay is not None:
             self._do(_written(self._engine, self._engine.replay.cut_short(generation, role)))
-        service = Service(self._grant(role, generation, adapter), self._engine)
+        grant = self._grant(role, generation, adapter)
+        own = Account(cap or NO_CAP, " of a trial")
+        grant.accounts = [*grant.accounts, own]
+        service = Service(grant, self._engine)
         servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
         def listen(listener: socket.socket) -> None:
@@ -101,12 +106,8 @@ class Gateway:
         calls = self._engine.journal.select(lambda call: (call.generation, call.role) == (generation, role))
         access.spending = spending_of(calls)
         access.events = events_of([call for call in calls if call.attempt == service.grant.attempt])
+        access.own_cap = own.struck
         access.run_cap = service.grant.run_cap
-
-    @property
-    def roles(self) -> Collection[Role]:
-        """See the protocol."""
-        return self.models.keys()
 
     def calls_of(self, generation: int) -> list[TraceLine]:
         """See the protocol."""

@@ -60,10 +60,16 @@ class ModelPlan:
         )
 
 
-def check_author_model(settings: RunSettings, uses_model: bool) -> None:
-    """Raises UsageError when the author's model or its key is missing; needs no task."""
+def check_author_model(settings: RunSettings, uses_model: bool, dialect: str | None = None) -> None:
+    """Raises UsageError when the author's model or its key is missing, or it speaks another dialect; needs no task."""
     if uses_model:
         model = resolve_model(settings.meta_model, load_providers())
+        if dialect and model.provider.dialect != dialect:
+            raise UsageError(
+                f"the {settings.backend} backend speaks the {dialect} dialect only, and {model.full_name} is served "
+                f"in the {model.provider.dialect} dialect",
+                "take `--backend openhands`, which works with all models, or a model such as haiku",
+            )
         demand_key(model.provider, known_variables(), f"the {settings.backend} backend")
 
 

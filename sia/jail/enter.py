@@ -96,7 +96,11 @@ def build_root(layout: Layout) -> None:
     mount("proc", f"{NEW_ROOT}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     for name, descriptor in devices.items():
         _bind(descriptor, f"{NEW_ROOT}/dev/{name}", True, keep=0)
-    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+    os.mkdir(f"{NEW_ROOT}/dev/pts")  # noqa: PTH102
+    # Terminals of its own (devpts(5)): terminal multiplexers and shells of agents need them.
+    mount("devpts", f"{NEW_ROOT}/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+    links = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx"))
+    for name, target in links:
         os.symlink(target, f"{NEW_ROOT}/dev/{name}")  # noqa: PTH211
     for target, place in layout.links:
         os.symlink(target, NEW_ROOT + place)  # noqa: PTH211

@@ -1,143 +1,145 @@
 """The author stage: a workspace with a brief goes in, the next target agent comes out."""
 
-import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from sia.author import brief as contract
-from sia.author.brief import Brief, PastGeneration, TaskBrief
-from sia.author.prompts import render_prompt
-from sia.evidence.context import render_context
-from sia.evidence.latest import render_evidence
+from sia.author.attempts import forbidden_attempts
+from sia.author.prompts import render_repair
+from sia.author.transcript import read_transcript
+from sia.gateway.access import Access
+from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine
 from sia.plainfile import read_text
+from sia.stages.agent_check import agent_problem
 from sia.stages.limits import limits_of
-from sia.stages.measured import measured_again
 from sia.stages.session import (
     Session,
     model_access,
-    own_environment,
     own_mounts,
     raise_if_cap_reached,
     raise_if_disk_full,
 )
-from sia.store.records import Authored, GenerationRecord
-from sia.store.run_directory import AUTHOR_LOG
+from sia.stages.workspace import make_brief, prepare_workspace
+from sia.store.records import Authored, Spending
+from sia.store.run_directory import AUTHOR_LOG, FEEDBACK_PROMPT, META_PROMPT
+from sia.task.manifest import LimitsTable
 
-HISTORY_LENGTH = 12
-META_PROMPT = "meta_agent_prompt.txt"
-FEEDBACK_PROMPT = "feedback_agent_prompt.txt"
-HANDED_ON = (
-    contract.AGENT_FILE,
-    contract.REQUIREMENTS_FILE,
-    contract.IMPROVEMENT_FILE,
-    contract.DECISION_FILE,
-    contract.STATE_FILE,
-)
-"""What an author leaves, and what a later author sees of a generation beside its execution record."""
+MAX_TRANSCRIPT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What one start of an author came to."""
+
+    files: list[Path]
+    """In the staging folder, to be committed."""
+    seconds: float
+    ending: str | None
+    """Why the author did not end by itself and well; None when it did."""
+    problem: str | None
+    """Why what it left cannot be used; None when it can."""
+    events: tuple[str, ...]
+    spending: Spending
+    """Of all starts so far."""
 
 
 def author_stage(session: Session, on_line: OnLine) -> None:
-    """Runs the author and records what it wrote."""
+    """Runs the author and records what it wrote. A model that left something unusable is told so, once."""
     number = session.progress.open.number
     brief = make_brief(session)
     with session.run.staging(number, "author") as staging:
         workspace = staging / "workspace"
         prompt = prepare_workspace(session, brief, workspace)
-        log = staging / AUTHOR_LOG
-        with model_access(session, "author") as access:
-            outcome = session.jail.run(
-                Command(
-                    argv=session.author.argv(workspace),
-                    cwd=workspace,
-                    log=log,
-                    limits=limits_of(session.settings, session.task.manifest.limits, session.author.seconds),
-                    mounts=(
-                        Mount(workspace, writable=True),
-                        Mount(session.task.public_dir),
-                        *((Mount(session.task.reference_dir),) if session.task.reference_dir else ()),
-                        *own_mounts(),
-                    ),
-                    environment=own_environment(workspace) | dict(access.variables),
-                    on_listener=access.on_listener,
-                    stopped=access.stopped,
-                    protected=(session.task.private_dir,),
-                ),
-                on_line,
-            )
-        raise_if_cap_reached(access)
-        failure = None
-        if not outcome.succeeded:
-            failure = outcome.stopped_by or f"exit status {outcome.exit_status}: {outcome.last_line}"
-            raise_if_disk_full(session, failure)
-        files = [log, staging / (META_PROMPT if brief.parent is None else FEEDBACK_PROMPT)]
-        files[1].write_text(prompt, encoding="utf-8")
-        left, problem = take_files(workspace, staging)
+        drafts = [_write_draft(session, staging, workspace, on_line)]
+        if session.author.uses_model and drafts[0].problem and drafts[0].ending is None:
+            repair = render_repair(drafts[0].problem)
+            (workspace / contract.REPAIR_FILE).write_text(repair, encoding="utf-8")
+            on_line("the agent cannot be used yet; the author is told why")
+            drafts.append(_write_draft(session, staging, workspace, on_line))
+        transcript, attempts = _take_transcript(session, staging, workspace) if session.author.uses_model else ([], ())
+        prompt_file = staging / (META_PROMPT if brief.parent is None else FEEDBACK_PROMPT)
+        prompt_file.write_text(prompt, encoding="utf-8")
+        events = [event for draft in drafts for event in draft.events]
+        failure = _failure(session, drafts[-1])
+        if failure is None and drafts[-1].ending:
+            events.append(f"the author was stopped, and what it had left is used: {drafts[-1].ending}")
         record = Authored(
             author=session.author.name,
             parent=brief.parent,
-            seconds=outcome.seconds,
-            events=(*outcome.events, *access.events),
-            spending=access.spending,
-            failure=failure or problem,
+            seconds=sum(draft.seconds for draft in drafts),
+            starts=len(drafts),
+            events=tuple(dict.fromkeys([*events, *attempts])),
+            spending=drafts[-1].spending,
+            failure=failure,
         )
-        session.progress.add(session.run.commit(number, record, files + left))
+        files = [staging / AUTHOR_LOG, prompt_file, *transcript, *drafts[-1].files]
+        session.progress.add(session.run.commit(number, record, files))
 
 
-def make_brief(session: Session) -> Brief:
-    """The brief of the open generation."""
-    progress, task, settings = session.progress, session.task, session.settings
-    return Brief(
-        generation=progress.open.number,
-        max_generations=settings.max_gen,
-        seed=settings.seed,
-        focus=settings.focus,
-        task=TaskBrief(
-            name=task.name,
-            kind=task.manifest.task.kind,
-            public_dir=task.public_dir,
-            reference_dir=task.reference_dir,
-            metric=task.manifest.metric.name,
-            direction=task.manifest.metric.direction,
-            seconds=task.manifest.limits.seconds,
-            packages=tuple(task.manifest.agent.packages),
-            answers=task.manifest.agent.answers,
+def _failure(session: Session, draft: Draft) -> str | None:
+    """Why the stage failed. What a model left in time is used even if it was stopped afterwards."""
+    if session.author.uses_model:
+        return draft.problem and (f"{draft.ending}; {draft.problem}" if draft.ending else draft.problem)
+    return draft.ending or draft.problem
+
+
+def _write_draft(session: Session, staging: Path, workspace: Path, on_line: OnLine) -> Draft:
+    """Starts the author once, and takes and checks what it left."""
+    log = staging / "start.log"
+    with model_access(session, "author") as access:
+        outcome = session.jail.run(_command(session, workspace, log, access), on_line)
+    raise_if_cap_reached(access)
+    with (staging / AUTHOR_LOG).open("ab") as whole:
+        whole.write(log.read_bytes())
+    ending = None
+    if not outcome.succeeded:
+        ending = f"stopped by its {outcome.stopped_by}" if outcome.stopped_by else _last_words(outcome.last_line)
+        if not ending:
+            ending = f"exit status {outcome.exit_status}"
+        raise_if_disk_full(session, ending)
+    files, problem = take_files(workspace, staging)
+    if problem is None and session.author.uses_model:
+        problem = agent_problem(session, staging, on_line)
+    return Draft(files, outcome.seconds, ending, problem, (*outcome.events, *access.events), access.spending)
+
+
+def _last_words(line: str) -> str:
+    return line.removeprefix("author: ")
+
+
+def _command(session: Session, workspace: Path, log: Path, access: Access) -> Command:
+    author, task = session.author, session.task
+    shown = [workspace / name for name in (contract.PARENT_DIR, contract.PREVIOUS_DIR)]
+    return Command(
+        argv=author.argv(workspace),
+        cwd=workspace,
+        log=log,
+        # The task's limits are of its target agent.
+        limits=limits_of(session.settings, LimitsTable(), author.seconds),
+        mounts=(
+            Mount(workspace, writable=True),
+            *(Mount(folder) for folder in shown if folder.is_dir()),
+            Mount(task.public_dir),
+            *((Mount(task.reference_dir),) if task.reference_dir else ()),
+            *python_mounts(session.python),
+            *own_mounts(author.python),
         ),
-        parent=parent_of_next(session),
-        history=tuple(_past(record) for record in _recent_and_best(session)),
+        # `python` is the target agent's, so that an author tries it where it will run.
+        environment=program_environment(workspace, session.python) | dict(access.variables),
+        on_listener=access.on_listener,
+        stopped=access.stopped,
+        protected=(task.private_dir,),
     )
 
 
-def parent_of_next(session: Session) -> int | None:
-    """The generation to build on: the best, or with `--parent latest` the latest that was scored."""
-    progress = session.progress
-    if session.settings.parent == "latest":
-        return max(progress.scored, default=None)
-    return progress.best
-
-
-def prepare_workspace(session: Session, brief: Brief, workspace: Path) -> str:
-    """Fills the workspace; returns the prompt."""
-    workspace.mkdir()
-    generations = session.progress.generations
-    context = render_context(session.task.name, generations, session.progress.best)
-    evidence = _evidence(session) if generations else ""
-    prompt = render_prompt(brief, session.task.description, context, evidence)
-    (workspace / contract.BRIEF_FILE).write_text(brief.model_dump_json(indent=2), encoding="utf-8")
-    (workspace / contract.PROMPT_FILE).write_text(prompt, encoding="utf-8")
-    (workspace / contract.CONTEXT_FILE).write_text(context, encoding="utf-8")
-    (workspace / contract.EVIDENCE_FILE).write_text(evidence, encoding="utf-8")
-    if brief.parent is not None:
-        _show_generation(session, brief.parent, workspace / contract.PARENT_DIR)
-    if generations and generations[-1].generation != brief.parent:
-        _show_generation(session, generations[-1].generation, workspace / contract.PREVIOUS_DIR)
-    return prompt
-
-
 def take_files(workspace: Path, staging: Path) -> tuple[list[Path], str | None]:
-    """Moves what the author may leave to the staging folder; says what is wrong with it, if anything."""
+    """Copies what the author may leave to the staging folder; says what is wrong with it, if anything."""
     files: list[Path] = []
     problem = None
-    for name in HANDED_ON:
+    for name in contract.HANDED_ON:
+        target = staging / name
+        target.unlink(missing_ok=True)
         try:
             text = read_text(workspace / name)
         except ValueError as error:
@@ -146,55 +148,18 @@ def take_files(workspace: Path, staging: Path) -> tuple[list[Path], str | None]:
             elif str(error) != "is missing":
                 problem = problem or f"{name} {error}"
             continue
-        target = staging / name
         target.write_text(text, encoding="utf-8")
         files.append(target)
     return files, problem
 
 
-def _show_generation(session: Session, number: int, folder: Path) -> None:
-    """Copies what later authors may see. The execution record passes the leak guard or stays behind."""
-    folder.mkdir()
-    source = session.run.generation_dir(number)
-    for name in HANDED_ON:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
+def _take_transcript(session: Session, staging: Path, workspace: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Copies the transcript to the staging folder; says what it shows that the author tried and must not."""
+    file, task = staging / contract.TRANSCRIPT_FILE, session.task
     try:
-        execution = read_text(source / "agent_execution.json")
-    except ValueError:
-        return
-    if not session.guard.leaks(execution):
-        (folder / "agent_execution.json").write_text(execution, encoding="utf-8")
-
-
-def _evidence(session: Session) -> str:
-    progress = session.progress
-    latest = progress.generations[-1]
-    best = latest.verdict.against
-    return render_evidence(
-        latest,
-        session.run.generation_dir(latest.generation),
-        measured_again(session, latest.generation).dev_items if latest.status == "scored" else (),
-        measured_again(session, best).dev_items if best is not None else (),
-        session.guard,
-    )
-
-
-def _recent_and_best(session: Session) -> list[GenerationRecord]:
-    progress = session.progress
-    recent = progress.generations[-HISTORY_LENGTH:]
-    if progress.best is not None and progress.best < recent[0].generation:
-        return [progress.generation(progress.best), *recent]
-    return recent
-
-
-def _past(record: GenerationRecord) -> PastGeneration:
-    return PastGeneration(
-        generation=record.generation,
-        parent=record.parent,
-        lever=record.lever,
-        score=record.score,
-        verdict=record.verdict,
-        failure=record.failure,
-        seconds=record.seconds.get("run", 0.0),
-    )
+        text = read_text(workspace / contract.OWN_DIR / contract.TRANSCRIPT_FILE, MAX_TRANSCRIPT_BYTES, workspace)
+    except ValueError as error:
+        return [], (f"the author's transcript {error}",)
+    file.write_text(text, encoding="utf-8")
+    readable = (workspace, task.public_dir, *((task.reference_dir,) if task.reference_dir else ()))
+    return [file], forbidden_attempts(read_transcript(text), workspace, readable, task.private_dir)

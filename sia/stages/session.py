@@ -2,7 +2,6 @@
 
 import errno
 import os
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 from sia.author.program import AuthorProgram
 from sia.evidence.guard import LeakGuard
 from sia.gateway.access import Access, ModelGateway
+from sia.gateway.budget import Cap
 from sia.gateway.trace import Role
-from sia.jail.program import program_environment
+from sia.jail.program import python_mounts
 from sia.jail.protocol import Jail, Mount
 from sia.settings import RunSettings
 from sia.store.progress import RunProgress
@@ -48,11 +48,11 @@ class CapReachedError(Exception):
     """A cap of the whole run cut a stage short: it is not recorded, and the run stops until the cap is raised."""
 
 
-def model_access(session: Session, role: Role) -> AbstractContextManager[Access]:
-    """The way of the open generation's program to its model."""
-    if session.gateway is None or role not in session.gateway.roles:
+def model_access(session: Session, role: Role, cap: Cap | None = None) -> AbstractContextManager[Access]:
+    """The way of the open generation's program to its model; `cap` is of this one start, on top of all others."""
+    if session.gateway is None or role not in session.gateway.models:
         return nullcontext(Access())
-    return session.gateway.access(role, session.progress.open.number)
+    return session.gateway.access(role, session.progress.open.number, cap=cap)
 
 
 def raise_if_cap_reached(access: Access) -> None:
@@ -61,20 +61,14 @@ def raise_if_cap_reached(access: Access) -> None:
         raise CapReachedError(access.run_cap)
 
 
-def own_mounts() -> tuple[Mount, ...]:
-    """What a program of this package has to see: the environment of this process, and the package without its tasks."""
+def own_mounts(python: Path) -> tuple[Mount, ...]:
+    """What a program of this package, run by `python`, has to see: that environment, and the package without tasks."""
     import sia
 
     package = Path(sia.__file__).parent
     parts = sorted(p for p in package.iterdir() if p.name not in ("tasks", "__pycache__"))
-    return (Mount(Path(sys.prefix)), *(Mount(p) for p in parts))
-
-
-def own_environment(home: Path) -> dict[str, str]:
-    """The environment of a program of this package, run by this interpreter."""
-    import sia
-
-    return program_environment(home, Path(sys.executable)) | {"PYTHONPATH": str(Path(sia.__file__).parent.parent)}
+    base = Path(os.path.realpath(python)).parent.parent
+    return (*python_mounts(python), Mount(base), *(Mount(p) for p in parts))
 
 
 def raise_if_disk_full(session: Session, failure: str) -> None:

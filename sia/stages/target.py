@@ -1,8 +1,9 @@
 """The run stage: the target agent works on the public data and leaves its outputs."""
 
+import math
 from pathlib import Path
 
-from sia.author.brief import AGENT_FILE, REQUIREMENTS_FILE
+from sia.author.brief import AGENT_FILE, HANDED_ON, REQUIREMENTS_FILE, TRANSCRIPT_FILE
 from sia.environment import agent_environment, requirements_of
 from sia.errors import HostError
 from sia.gateway.access import Access
@@ -11,7 +12,6 @@ from sia.jail.devices import gpu_mounts
 from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_text
-from sia.stages.author import FEEDBACK_PROMPT, HANDED_ON, META_PROMPT
 from sia.stages.limits import limits_of
 from sia.stages.session import (
     Session,
@@ -21,14 +21,23 @@ from sia.stages.session import (
 )
 from sia.store.outputs import collect_outputs
 from sia.store.records import Ran
-from sia.store.run_directory import AGENT_LOG, AUTHOR_LOG, EVALUATION_LOG, GENERATION_FILE, RESULTS_FILE
-
-RESERVED = frozenset(
-    (
-        *(*HANDED_ON, META_PROMPT, FEEDBACK_PROMPT, AUTHOR_LOG, AGENT_LOG, EVALUATION_LOG),
-        *(RESULTS_FILE, GENERATION_FILE, TRACE_FILE),
-    )
+from sia.store.run_directory import (
+    AGENT_LOG,
+    AUTHOR_LOG,
+    EVALUATION_LOG,
+    FEEDBACK_PROMPT,
+    GENERATION_FILE,
+    META_PROMPT,
+    RESULTS_FILE,
 )
+
+RESERVED = frozenset((*HANDED_ON, TRANSCRIPT_FILE, META_PROMPT, FEEDBACK_PROMPT, AUTHOR_LOG)) | {
+    AGENT_LOG,
+    EVALUATION_LOG,
+    RESULTS_FILE,
+    GENERATION_FILE,
+    TRACE_FILE,
+}
 """Names in a generation's folder that an agent's outputs can never take."""
 
 
@@ -37,15 +46,16 @@ def run_stage(session: Session, on_line: OnLine) -> None:
     number = session.progress.open.number
     with session.run.staging(number, "run") as staging:
         try:
-            python = _python_for(session, number, on_line)
+            python = agent_python(session, session.run.generation_dir(number), on_line)
         except ValueError as error:
             _commit(session, Ran(seconds=0.0, peak_memory_bytes=None, output_bytes=0, failure=str(error)), [])
             return
         work, outputs, log = staging / "work", staging / "outputs", staging / AGENT_LOG
         work.mkdir()
         outputs.mkdir()
+        agent = session.run.generation_dir(number) / AGENT_FILE
         with model_access(session, "target") as access:
-            outcome = session.jail.run(_command(session, number, python, work, log, access), on_line)
+            outcome = session.jail.run(agent_command(session, agent, python, work, log, access), on_line)
         raise_if_cap_reached(access)
         failure = _failure_of(outcome)
         if failure:
@@ -68,14 +78,16 @@ def _commit(session: Session, record: Ran, files: list[Path]) -> None:
     session.progress.add(session.run.commit(number, record, files, read))
 
 
-def _command(session: Session, number: int, python: Path, work: Path, log: Path, access: Access) -> Command:
-    agent, limits = session.run.generation_dir(number) / AGENT_FILE, session.task.manifest.limits
-    settings, public = session.settings, session.task.public_dir
+def agent_command(
+    session: Session, agent: Path, python: Path, work: Path, log: Path, access: Access, seconds: float = math.inf
+) -> Command:
+    """Starts the file `agent` with `python` on the public data, within the task's limits and at most `seconds`."""
+    limits, settings, public = session.task.manifest.limits, session.settings, session.task.public_dir
     return Command(
         argv=(str(python), str(agent), "--dataset_dir", str(public), "--working_dir", str(work)),
         cwd=work,
         log=log,
-        limits=limits_of(settings, limits, settings.limit_seconds or limits.seconds),
+        limits=limits_of(settings, limits, min(seconds, settings.limit_seconds or limits.seconds)),
         mounts=(
             Mount(agent),
             Mount(public),
@@ -90,9 +102,9 @@ def _command(session: Session, number: int, python: Path, work: Path, log: Path,
     )
 
 
-def _python_for(session: Session, number: int, on_line: OnLine) -> Path:
-    """The interpreter with the packages that this agent asks for. Raises ValueError when they cannot be had."""
-    file = session.run.generation_dir(number) / REQUIREMENTS_FILE
+def agent_python(session: Session, folder: Path, on_line: OnLine) -> Path:
+    """The interpreter with the packages that the agent in `folder` asks for. Raises ValueError when there is none."""
+    file = folder / REQUIREMENTS_FILE
     if not file.is_file():
         return session.python
     wanted = requirements_of(read_text(file), file)

@@ -34,7 +34,8 @@ class Authored(Frozen):
     parent: int | None
     lever: Lever = "harness"
     seconds: float
-    events: tuple[str, ...] = ()
+    starts: int = Field(default=1, description="2: it was told what was wrong with its files")
+    events: tuple[str, ...] = Field(default=(), description="what it tried and must not, and what was cleaned up")
     spending: Spending = Spending()
     failure: str | None = None
 
@@ -115,6 +116,7 @@ class RunRecord(Frozen):
     seed: int
     sealed_fraction: float
     max_gen: int
+    max_turns: int = Field(default=20, description="answers of the model that writes one agent")
     meta_model: str = ""
     task_model: str = ""
     max_cost: float | None = Field(default=None, description="US dollars; None: no cap")

@@ -29,6 +29,8 @@ GENERATION_FILE = "generation.json"
 AGENT_LOG = "target_agent_stdout.log"
 EVALUATION_LOG = "evaluation.log"
 AUTHOR_LOG = "author.log"
+META_PROMPT = "meta_agent_prompt.txt"
+FEEDBACK_PROMPT = "feedback_agent_prompt.txt"
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 

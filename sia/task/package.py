@@ -9,6 +9,9 @@ from sia.store.durable import digest_file, files_under
 from sia.task.manifest import MANIFEST_FILE, AgentTable, Manifest, read_manifest
 from sia.task.original import packages_of
 
+REFERENCE_AGENT = "reference_target_agent.py"
+REFERENCE_SAMPLES = "SAMPLE_TASK_DESCRIPTIONS.md"
+
 
 @dataclass(frozen=True)
 class TaskPackage:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from sia.author.agent_file import source_problem
 from sia.store.durable import digest_file, files_under
 from sia.task.check.cells import MAX_BYTES, TEXTS
 from sia.task.check.finding import Finding
 from sia.task.manifest import MANIFEST_FILE
-from sia.task.package import TaskPackage
+from sia.task.package import REFERENCE_AGENT, TaskPackage
 
-REFERENCE_AGENT = "reference_target_agent.py"
-ARGUMENTS = ("--dataset_dir", "--working_dir")
 LONG_DESCRIPTION = 20_000
 LARGE_BYTES = 4 << 30
 
@@ -131,9 +130,6 @@ def _reference(task: TaskPackage) -> Iterator[Finding]:
 
 def _agent_problem(file: Path) -> str | None:
     try:
-        text = file.read_text(encoding="utf-8")
-        ast.parse(text)
-    except (SyntaxError, UnicodeDecodeError) as error:
-        return f"cannot be run: {error}"
-    missing = [a for a in ARGUMENTS if a not in text]
-    return f"does not take {' and '.join(missing)}" if missing else None
+        return source_problem(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        return f"cannot be read: {error}"

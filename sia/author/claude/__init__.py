@@ -1,0 +1,1 @@
+"""The author that is Claude, by way of the Claude Agent SDK."""

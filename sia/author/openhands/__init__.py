@@ -1,0 +1,1 @@
+"""The author that is an OpenHands agent, with a model of any provider."""
