@@ -52,7 +52,8 @@ def writing(first: str, repaired: str | None) -> Policy:
         told = conversation.said("cannot be used yet")
         if conversation.calls == 0:
             return Reply("", (tools.run("pwd"),))
-        folder = next(t.text for t in conversation.turns if t.role == "tool").splitlines()[0].strip()
+        first_result = next(t.text for t in conversation.turns if t.role == "tool")
+        folder = next(line for line in first_result.splitlines() if line.endswith("/workspace"))
         if conversation.calls == 1:
             return Reply("", (tools.write(f"{folder}/target_agent.py", first),))
         if told and repaired is not None and conversation.calls == 2:

@@ -37,7 +37,7 @@ def cheating(private: Path, outside: Path, sleeper: str, upstream: str, agent: s
         results = [turn.text for turn in conversation.turns if turn.role == "tool"]
         if not results:
             return Reply("", (tools.run("pwd"),))
-        folder = next(line for line in results[0].splitlines() if line.startswith("/")).strip()
+        folder = next(line for line in results[0].splitlines() if line.endswith("/workspace"))
         code = CALL_ANOTHER_MODEL.format(upstream=upstream)
         steps = [
             tools.read(str(private)),

@@ -85,7 +85,7 @@ def write_agents(conversation: Conversation) -> Reply:
     improves = conversation.said("You are the feedback agent")
     if not results:
         return Reply("First I look around.", (tools.run("pwd; ls; cat parent/target_agent.py 2>/dev/null | head -12"),))
-    folder = next(line for line in results[0].splitlines() if line.startswith("/")).strip()
+    folder = next(line for line in results[0].splitlines() if line.endswith("/workspace"))
     found = re.search(r'METHOD = "(\w+)"', results[0])
     before = found[1] if found else None
     after = METHODS[min(METHODS.index(before) + 1, len(METHODS) - 1)] if before else METHODS[0]
