@@ -104,7 +104,6 @@ class CalledModel(BaseModel):
 
     name: str
     dialect: Literal["anthropic", "openai", "gemini"]
-    scores: bool = Field(default=False, description="its server also scores given continuations, POST /v1/score")
     provider: str = Field(default="", description="who serves it, as in `--meta-model PROVIDER/NAME`")
 
 

@@ -61,8 +61,9 @@ def start_local_model(name: str, on_progress: Callable[[str], None]) -> LocalMod
     start = time.monotonic()
     server = ["--model", str(folder), "--name", shown, "--adapters", str(adapters_dir())]
     control_read, control_write = os.pipe()
-    status_read, status_write = os.pipe()
-    warden_argv = [sys.executable, "-I", "-S", str(_WARDEN), str(control_read), str(status_write)]
+    # How it ended is of no interest.
+    status = os.open(os.devnull, os.O_WRONLY)
+    warden_argv = [sys.executable, "-I", "-S", str(_WARDEN), str(control_read), str(status), "open"]
     with tempfile.TemporaryFile() as errors:
         try:
             warden = subprocess.Popen(
@@ -71,12 +72,12 @@ def start_local_model(name: str, on_progress: Callable[[str], None]) -> LocalMod
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"},
-                pass_fds=(control_read, status_write),
+                pass_fds=(control_read, status),
                 start_new_session=True,
             )
         finally:
-            for descriptor in (control_read, status_read, status_write):
-                os.close(descriptor)
+            os.close(control_read)
+            os.close(status)
         model = LocalModel(warden, control_write, "")
         try:
             model.base_url = _address(warden, errors, shown)

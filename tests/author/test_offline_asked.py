@@ -18,7 +18,7 @@ from sia.local.process import start_local_model
 from tests.author.test_offline_author import lint
 from tests.author.test_offline_kinds import MAKERS, brief_of, recipes_within_reach
 
-LOCAL = CalledModel(name="local/smollm2-135m", dialect="openai", scores=True)
+LOCAL = CalledModel(name="local/smollm2-135m", dialect="openai", provider="local")
 OTHERS = [CalledModel(name="gpt", dialect="openai"), CalledModel(name="claude", dialect="anthropic")]
 
 
@@ -45,7 +45,7 @@ def test_every_recipe_with_a_model_makes_a_clean_program(tmp_path: Path, kind: s
     agents = write_agents(found, schema, chosen, tmp_path)
     asked = [agent for agent in agents if "CLIENT" in agent.read_text()]
     assert len(asked) >= 4
-    assert all(("/score" in agent.read_text()) <= model.scores for agent in asked)
+    assert all(("/score" in agent.read_text()) <= (model == LOCAL) for agent in asked)
     assert lint(agents) == "All checks passed!\n"
 
 

@@ -5,6 +5,7 @@ from packaging.requirements import Requirement
 from sia.author.brief import Brief, CalledModel
 from sia.author.offline.grammar import NotOfThisKind
 from sia.author.offline.kinds.questions import QuestionFile
+from sia.gateway.providers import LOCAL
 
 
 def asked_model(brief: Brief) -> CalledModel | None:
@@ -25,6 +26,11 @@ def demand_model(brief: Brief) -> CalledModel | None:
         f"the task wants its answers from {brief.task_model.name}, and lacks its client: add "
         f"{brief.task_model.dialect} to [agent] packages"
     )
+
+
+def scores_continuations(model: CalledModel | None) -> bool:
+    """Whether its server tells log-probabilities of given continuations, POST /v1/score; none but our own does."""
+    return model is not None and model.provider == LOCAL
 
 
 def topic_of(questions: QuestionFile) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sia.author.brief import Brief, CalledModel
 from sia.author.offline.grammar import Kind, Move, NotOfThisKind, Recipe
-from sia.author.offline.kinds.asked import asked_model, demand_model, topic_of
+from sia.author.offline.kinds.asked import asked_model, demand_model, scores_continuations, topic_of
 from sia.author.offline.kinds.questions import look_at_questions
 
 
@@ -54,7 +54,7 @@ class ChoiceSchema:
     @property
     def scores(self) -> bool:
         """Whether the model's server scores given continuations."""
-        return self.model is not None and self.model.scores
+        return scores_continuations(self.model)
 
 
 def look_at_choices(brief: Brief) -> ChoiceSchema:

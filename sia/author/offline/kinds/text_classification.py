@@ -10,7 +10,7 @@ import pandas as pd
 
 from sia.author.brief import Brief, CalledModel
 from sia.author.offline.grammar import Kind, Move, NotOfThisKind, Recipe
-from sia.author.offline.kinds.asked import asked_model, demand_model
+from sia.author.offline.kinds.asked import asked_model, demand_model, scores_continuations
 from sia.author.offline.kinds.table import look_at_table
 
 LONG_TEXT = 40
@@ -68,7 +68,7 @@ class TextSchema:
     @property
     def scores(self) -> bool:
         """Whether the model's server scores given continuations."""
-        return self.model is not None and self.model.scores
+        return scores_continuations(self.model)
 
 
 def look_at_texts(brief: Brief) -> TextSchema:
@@ -110,7 +110,7 @@ def first_recipe(brief: Brief) -> TextRecipe:
     first = TextRecipe(analyzer="word" if look_at_texts(brief).spaced else "char")
     if brief.task.answers == "any" or model is None:
         return first
-    asked = "score" if model.scores else "words"
+    asked = "score" if scores_continuations(model) else "words"
     return first.model_copy(update={"neighbours": 16, "asked": asked, "alone": True})
 
 
