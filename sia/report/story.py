@@ -139,10 +139,10 @@ class RunStory:
 
 def read_story(path: Path) -> RunStory:
     """The story of the run directory `path`. Raises StoreError when there is no readable `run.json`."""
-    return _read_story(path, _stamp(path / RUN_FILE), _stamp(path / LEDGER_FILE), is_owned(path))
+    return _read_story(path, stamp(path / RUN_FILE), stamp(path / LEDGER_FILE), is_owned(path))
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def stamp(file: Path) -> tuple[int, int]:
     """Changes whenever the file does; zeros when it is missing."""
     try:
         status = file.stat()
