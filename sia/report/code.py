@@ -41,6 +41,6 @@ def difference(before: str, after: str, names: tuple[str, str]) -> Markup:
 @lru_cache(maxsize=1)
 def code_styles() -> str:
     """The style sheet of highlighted code in both colour schemes."""
-    light = HtmlFormatter(style=LIGHT).get_style_defs(".highlight")
-    dark = HtmlFormatter(style=DARK).get_style_defs(".highlight")
+    light = HtmlFormatter(style=LIGHT).get_style_defs(".highlight")  # type: ignore[no-untyped-call]
+    dark = HtmlFormatter(style=DARK).get_style_defs(".highlight")  # type: ignore[no-untyped-call]
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ Order = Literal["run", "task", "backend", "status", "generations", "score", "gai
 class Summary:
     """One run at a glance."""
 
+    run_id: str
     record: RunRecord
     status: str
     score: Score | None
@@ -67,7 +68,7 @@ class RunFilter:
         return (
             (not self.task or run.record.task == self.task)
             and (not self.status or run.status == self.status)
-            and (not self.text or self.text.lower() in f"{run.record.run_id} {run.record.task}".lower())
+            and (not self.text or self.text.lower() in f"{run.run_id} {run.record.task}".lower())
             and (self.min_score is None or _reaches(run.score, self.min_score))
             and (self.max_cost is None or run.dollars <= self.max_cost)
         )
@@ -90,9 +91,7 @@ def summarise(path: Path) -> Summary:
     """The run directory `path` at a glance. Raises StoreError when there is no readable `run.json`."""
     summary = _summarise(path, stamp(path / RUN_FILE), stamp(path / LEDGER_FILE))
     if summary.record.status == "running" and not is_owned(path):
-        return Summary(
-            summary.record, "stopped", summary.score, summary.dollars, summary.seconds, summary.updated
-        )
+        return replace(summary, status="stopped")
     return summary
 
 
@@ -101,7 +100,9 @@ def _summarise(path: Path, run: tuple[int, int], ledger: tuple[int, int]) -> Sum
     record = read_run_record(path)
     dollars, seconds = _spent(path / LEDGER_FILE)
     updated = datetime.fromtimestamp(max(run[0], ledger[0]) / 1e9, tz=UTC)
-    return Summary(record, record.status, _score(path, record), dollars, seconds, updated)
+    return Summary(
+        path.name.removeprefix("run_"), record, record.status, _score(path, record), dollars, seconds, updated
+    )
 
 
 def _score(path: Path, record: RunRecord) -> Score | None:
@@ -140,7 +141,7 @@ def ordered(runs: list[Summary], by: Order, descending: bool) -> list[Summary]:
 
 
 def _number_or_name(run: Summary) -> tuple[int, int, str]:
-    name = run.record.run_id
+    name = run.run_id
     return (0, int(name), "") if name.isdecimal() and len(name) < 20 else (1, 0, name)
 
 

@@ -82,6 +82,11 @@ class RunStory:
     """What could not be read, in words."""
 
     @property
+    def run_id(self) -> str:
+        """Its id, from the folder's name: a copied run keeps what `run.json` says."""
+        return self.path.name.removeprefix("run_")
+
+    @property
     def status(self) -> str:
         """As in `run.json`, but `stopped` for a run that says it is running while no process owns it."""
         return "stopped" if self.record.status == "running" and self.now is None else str(self.record.status)

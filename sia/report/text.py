@@ -12,6 +12,7 @@ PAGE_BYTES = 64 * 1024
 MAX_SHOWN_CHARS = 20_000
 T = TypeVar("T")
 
+
 def plain(text: str) -> str:
     """`text` as it may be shown; a carriage return, as of a progress bar, ends a line."""
     return without_escapes(text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -57,8 +57,8 @@ def size(count: float | None) -> str:
 
 
 def moment(time: datetime | None) -> str:
-    """A time in UTC to the second."""
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if time else "–"
+    """A time in UTC to the minute."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if time else "–"
 
 
 def verdict(told: Verdict) -> str:
@@ -90,9 +90,7 @@ def headline(story: RunStory) -> str:
             f"({told.difference:+.4f}{p_value})."
         )
     gain = "" if story.record.status == "finished" else " so far; sealed items are opened at the end"
-    return (
-        f"{story.metric} on the dev items went from {_on(first.record.score)} to {_on(best.record.score)}{gain}."
-    )
+    return f"{story.metric} on the dev items went from {_on(first.record.score)} to {_on(best.record.score)}{gain}."
 
 
 def tone(story: RunStory) -> str:
