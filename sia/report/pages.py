@@ -35,7 +35,12 @@ def make_environment(*packages: str) -> Environment:
         "shortened": shortened,
         "breakable": _breakable,
     }
-    environment.globals |= {"headline": words.headline, "tone": words.tone, "certainty": words.CERTAINTY}
+    environment.globals |= {
+        "headline": words.headline,
+        "tone": words.tone,
+        "certainty": words.CERTAINTY,
+        "settings_of": words.settings,
+    }
     return environment
 
 

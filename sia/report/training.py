@@ -1,4 +1,4 @@
-"""The training of an adapter: its plan as text, and the curves in its log."""
+"""The training of an adapter: its plan and outcome as text, and the curves of its steps."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,7 +8,9 @@ from sia.report.text import open_file, plain, shortened
 
 ADAPTER_DIR = "adapter"
 PLAN_FILE = "training.json"
-LOG_FILE = "training.log"
+OUTCOME_FILE = "outcome.json"
+STEP_FILES = ("metrics.jsonl", "training.log")
+"""Where the lines of the steps are looked for: the first that has some."""
 MAX_LOG_BYTES = 16 << 20
 MAX_POINTS = 5_000
 STEP_NAMES = ("step", "update", "iteration", "epoch")
@@ -19,19 +21,22 @@ class Training:
     """What training left."""
 
     plan: str = ""
+    outcome: str = ""
     steps: tuple[float, ...] = ()
     curves: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     """Value of each logged quantity at each step; None where it was not logged."""
 
     def __bool__(self) -> bool:
-        return bool(self.plan or self.curves)
+        return bool(self.plan or self.outcome or self.curves)
 
 
 def read_training(run: Path, number: int) -> Training:
     """The training of generation `number`; empty when no adapter was trained. Raises nothing."""
     folder = f"gen_{number}/{ADAPTER_DIR}"
-    steps, curves = _curves(_read(run, f"{folder}/{LOG_FILE}"))
-    return Training(_plan(_read(run, f"{folder}/{PLAN_FILE}")), steps, curves)
+    logs = (_curves(_read(run, f"{folder}/{name}")) for name in STEP_FILES)
+    steps, curves = next((found for found in logs if found[0]), ((), {}))
+    plan, outcome = (_pretty(_read(run, f"{folder}/{name}")) for name in (PLAN_FILE, OUTCOME_FILE))
+    return Training(plan, outcome, steps, curves)
 
 
 def _read(run: Path, name: str) -> str:
@@ -42,7 +47,7 @@ def _read(run: Path, name: str) -> str:
         return ""
 
 
-def _plan(text: str) -> str:
+def _pretty(text: str) -> str:
     try:
         return shortened(plain(json.dumps(json.loads(text), indent=1, ensure_ascii=False)))
     except (ValueError, RecursionError):

@@ -4,6 +4,11 @@ from datetime import UTC, datetime
 
 from sia.report.story import RunStory
 from sia.score.model import Score, Verdict
+from sia.settings import RunSettings
+from sia.store.records import RunRecord
+
+NO_SETTINGS = ("run_id", "task", "task_dir")
+"""Told elsewhere."""
 
 CERTAINTY = {
     "first": "first",
@@ -67,6 +72,13 @@ def verdict(told: Verdict) -> str:
     if told.difference is not None:
         text += f" {told.difference:+.4f}"
     return text + (f" (p = {told.p_value:.2g})" if told.p_value is not None else "")
+
+
+def settings(record: RunRecord) -> list[tuple[str, str]]:
+    """What the run was asked for: every field of `run.json` that is also a setting of `sia run`, where it has a value."""
+    names = [name for name in RunSettings.model_fields if name in RunRecord.model_fields and name not in NO_SETTINGS]
+    told = [(name.replace("_", " "), getattr(record, name)) for name in names]
+    return [(name, str(value)) for name, value in told if value not in (None, "")]
 
 
 def headline(story: RunStory) -> str:

@@ -33,7 +33,7 @@ WHY_FILES = (
     "meta_agent_prompt.txt",
     "author_transcript.jsonl",
 )
-LOG_FILES = ("target_agent_stdout.log", "evaluation.log", "author.log", "adapter/training.log")
+LOG_FILES = ("target_agent_stdout.log", "evaluation.log", "author.log", "adapter/training.log", "adapter/metrics.jsonl")
 CHUNK = 1 << 18
 
 
