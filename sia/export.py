@@ -120,8 +120,8 @@ def _readme(story: RunStory, chapter: Chapter, adapter: Adapter | None, asks: bo
         "",
         "## Its score",
         "",
-        f"Measured by the task's evaluator: {story.metric}, {'lower' if story.lower_is_better else 'higher'} is better. "
-        "Brackets hold the 95 % interval, n is the number of items.",
+        f"Measured by the task's evaluator: {story.metric}, {'lower' if story.lower_is_better else 'higher'} is "
+        "better. Brackets hold the 95 % interval, n is the number of items.",
         "",
     ]
     if final is not None:
@@ -142,15 +142,15 @@ def _readme(story: RunStory, chapter: Chapter, adapter: Adapter | None, asks: bo
     ]
     if asks:
         lines += [
-            "It asks a language model: set `SIA_TASK_MODEL` to the model's name, `SIA_TASK_DIALECT` to anthropic, openai "
-            "or gemini, and the key and address variables of that provider's client, such as `ANTHROPIC_API_KEY` and "
+            "It asks a language model: set `SIA_TASK_MODEL` to the model's name, `SIA_TASK_DIALECT` to anthropic, "
+            "openai or gemini, and the key and address variables of that provider's client, such as `ANTHROPIC_API_KEY` and "
             "`ANTHROPIC_BASE_URL`.",
             "",
         ]
     if adapter is not None:
         lines += [
-            f"`{ADAPTER_DIR}/` holds the LoRA adapter that generation {adapter.generation} trained: load it onto the base "
-            "model named in its `adapter_config.json`, and serve that model to the agent.",
+            f"`{ADAPTER_DIR}/` holds the LoRA adapter that generation {adapter.generation} trained: load it onto the "
+            "base model named in its `adapter_config.json`, and serve that model to the agent.",
             "",
         ]
     lines.append(f"It was run in the sandbox `{record.jail}`; here it has all your rights: read the code first.")

@@ -1,5 +1,7 @@
 """A comparison in the terminal."""
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -8,16 +10,19 @@ from sia.report import words
 from sia.report.compare import Compared, Comparison
 from sia.score.model import Score
 
+WIDE = 240
+
 
 def comparison_lines(comparison: Comparison) -> None:
     """Prints the table: each run's best, and its paired difference to the first run's best."""
     reference = comparison.runs[0].story.run_id
     table = Table(box=None, pad_edge=False)
     for name in ("run", "task", "best", "score", "sealed", f"against {reference}", "verdict", "p", "time", "cost"):
-        table.add_column(name, justify="left" if name in ("run", "task", "verdict") else "right")
+        table.add_column(name, justify="left" if name in ("run", "task", "verdict") else "right", no_wrap=True)
     for run in comparison.runs:
         table.add_row(*_cells(run))
-    Console().print(table)
+    # Into a file or a pipe every column goes in full.
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
     for run in comparison.runs:
         if run.reason:
             print(f"run {run.story.run_id} is not paired: {run.reason}")

@@ -74,9 +74,8 @@ def show(
     for chapter in story.chapters:
         print(generation_line(chapter.record, record.best))
     if curve := score_curve(story):
-        print(
-            f"\ndev {story.metric} by generation: ● score, │ its 95 % interval, the line is the best so far\n{curve}\n"
-        )
+        print(f"\ndev {story.metric} by generation: ● score, │ its 95 % interval, the line is the best so far")
+        print(f"{curve}\n")
     if story.now is not None:
         print(f"generation {story.now.generation} is being made: stage {story.now.stage}")
     elif story.status == "stopped":

@@ -85,9 +85,8 @@ def export(
 
     story = read_story(run_path(runs_dir, run))
     folder = export_generation(story, generation, out or Path(f"sia-export-{run}"))
-    print(
-        f"exported generation {generation or story.record.best} of run {run} to {folder}; {folder}/README.md tells more"
-    )
+    number = generation or story.record.best
+    print(f"exported generation {number} of run {run} to {folder}; {folder}/README.md tells more")
 
 
 def _write(file: Path, content: str) -> Path:

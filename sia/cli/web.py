@@ -1,11 +1,15 @@
 """`sia web`: the dashboard."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from sia.settings import RunSettings
     from sia.web.serve import Dashboard
 
 
@@ -40,6 +44,26 @@ def web(
 
         threading.Timer(0.5, webbrowser.open, [dashboard.url]).start()
     dashboard.serve()
+
+
+@contextmanager
+def beside(settings: "RunSettings") -> Iterator[None]:
+    """Serves the dashboard during a run that asks for it; on any free port when the usual one is taken."""
+    if not settings.web:
+        yield
+        return
+    from sia.errors import HostError
+
+    try:
+        dashboard = dashboard_for(settings.runs_dir)
+    except HostError:
+        dashboard = dashboard_for(settings.runs_dir, port=0)
+    print(f"dashboard at {dashboard.url}", file=sys.stderr, flush=True)
+    dashboard.serve_beside()
+    try:
+        yield
+    finally:
+        dashboard.stop()
 
 
 def dashboard_for(

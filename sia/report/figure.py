@@ -25,13 +25,15 @@ PALETTE = """
 .pygal-chart {
   --ink: #1c2330; --dim: #5b6675; --line: #d9dee5; --card: #ffffff;
   --best: #0b5fc2; --good: #157a3d; --bad: #c02636; --warn: #8f5a00; --sealed: #8a3fc7;
-  --curve-1: #3f74d8; --curve-2: #1f8a66; --curve-3: #b97a12; --curve-4: #9647c0; --curve-5: #c04a62; --curve-6: #5b6675;
+  --curve-1: #3f74d8; --curve-2: #1f8a66; --curve-3: #b97a12; --curve-4: #9647c0;
+  --curve-5: #c04a62; --curve-6: #5b6675;
 }
 @media (prefers-color-scheme: dark) {
   .pygal-chart {
     --ink: #e4e9f0; --dim: #97a3b3; --line: #2c3542; --card: #181e27;
     --best: #76b0ff; --good: #4cc47c; --bad: #ff7b86; --warn: #e3b04b; --sealed: #c792ea;
-    --curve-1: #7aa5ff; --curve-2: #4fc49b; --curve-3: #e5b453; --curve-4: #c58be6; --curve-5: #ef8a9c; --curve-6: #93a0b1;
+    --curve-1: #7aa5ff; --curve-2: #4fc49b; --curve-3: #e5b453; --curve-4: #c58be6;
+    --curve-5: #ef8a9c; --curve-6: #93a0b1;
   }
 }
 """
@@ -128,10 +130,20 @@ def _render(
         disable_xml_declaration=True,
     )
     chart.uuid = f"figure-{uuid}"
+    chart.add_xml_filter(_without_scripts)
     chart.x_labels = [str(number) for number in generations]
     for label, _, values, options in layers:
         chart.add(label, values, **options)
     return str(chart.render(is_unicode=True))
+
+
+def _without_scripts(root: Any) -> Any:  # noqa: ANN401 (an element of whichever etree pygal found)
+    """A figure that lies still: pygal's own script only shows tooltips."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if str(child.tag).endswith("script"):
+                parent.remove(child)
+    return root
 
 
 def _point(chart: ScoreChart, k: int, many: bool) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def verdict(told: Verdict) -> str:
 
 
 def settings(record: RunRecord) -> list[tuple[str, str]]:
-    """What the run was asked for: every field of `run.json` that is also a setting of `sia run`, where it has a value."""
+    """What the run was asked for: every field of `run.json` that is a setting of `sia run` and has a value."""
     names = [name for name in RunSettings.model_fields if name in RunRecord.model_fields and name not in NO_SETTINGS]
     told = [(name.replace("_", " "), getattr(record, name)) for name in names]
     return [(name, str(value)) for name, value in told if value not in (None, "")]
