@@ -143,7 +143,7 @@ def _readme(story: RunStory, chapter: Chapter, adapter: Adapter | None, asks: bo
     if asks:
         lines += [
             "It asks a language model: set `SIA_TASK_MODEL` to the model's name, `SIA_TASK_DIALECT` to anthropic, "
-            "openai or gemini, and the key and address variables of that provider's client, such as `ANTHROPIC_API_KEY` and "
+            "openai or gemini, and the variables that the provider's client reads, such as `ANTHROPIC_API_KEY` and "
             "`ANTHROPIC_BASE_URL`.",
             "",
         ]

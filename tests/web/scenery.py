@@ -1,13 +1,16 @@
 """Run folders as real runs leave them, for the tests and benchmarks of what shows them."""
 
+import hashlib
 import json
+import os
 import random
 import shutil
 from pathlib import Path
 
 from sia.settings import RunSettings
-from sia.store.run_directory import RunDirectory
-from tests.support import agent_with_accuracy, make_session, make_task, play
+from sia.store.ledger import read_ledger
+from sia.store.records import Authored, Decided, Scored, StageRecord
+from tests.support import agent_with_accuracy, make_task, play
 
 GROUPED_EVALUATOR = """
 import argparse, json, pathlib
@@ -45,7 +48,9 @@ TRACE_MODELS = ("anthropic/claude-haiku-4-5", "local/smollm2-135m")
 
 def talking_agent(right: int, print_lines: int = 1) -> str:
     """An agent that also leaves a conversation for each of its first questions, and prints."""
-    return agent_with_accuracy(right) + f"""
+    return (
+        agent_with_accuracy(right)
+        + f"""
 (arguments.working_dir / "agent_execution").mkdir()
 for q in range(12):
     turns = [
@@ -57,12 +62,14 @@ for q in range(12):
 for k in range({print_lines}):
     print("line", k, "of the agent")
 """
+    )
 
 
 def play_run(folder: Path, run_id: str, rights: list[int], evaluator: str = GROUPED_EVALUATOR, **more: object) -> Path:
     """A finished run whose generations answer so many of 100 questions; 0 crashes. Returns its directory."""
     agents: dict[int, str | bytes] = {
-        number: talking_agent(right) if right else "raise SystemExit('it broke')" for number, right in enumerate(rights, 1)
+        number: talking_agent(right) if right else "raise SystemExit('it broke')"
+        for number, right in enumerate(rights, 1)
     }
     root = folder / "tasks" / run_id
     make_task(root, agents, evaluator)
@@ -117,49 +124,67 @@ def add_training(run: Path, number: int) -> None:
 
 
 def grow_run(run: Path, generations: int) -> None:
-    """Makes a run of a few generations as long as asked for: its stages again and again, its ledger in order."""
-    from sia.store.ledger import Ledger, read_ledger
-    from sia.store.records import Authored, Decided, Scored
-
-    lines, _, _ = read_ledger(run / "ledger.jsonl")
-    round_length = lines[-1].generation
-    ledger = Ledger(run / "ledger.jsonl")
+    """Makes a run of a few generations as long as asked for: its stages again and again, each on an earlier one."""
+    lines, _, previous = read_ledger(run / "ledger.jsonl")
+    rounds = lines[-1].generation
+    stages = {number: [line for line in lines if line.generation == number] for number in range(1, rounds + 1)}
     rng = random.Random(0)
-    for number in range(round_length + 1, generations + 1):
-        origin = (number - 1) % round_length + 1
-        for line in (line for line in lines if line.generation == origin):
-            record = line.record
-            if isinstance(record, Authored):
-                record = record.model_copy(update={"parent": max(1, number - rng.randrange(1, 6))})
-            elif isinstance(record, Scored) and record.dev is not None:
-                shift = min(0.2, number / 4000) + rng.gauss(0, 0.01)
-                dev = record.dev.model_copy(update={"value": record.dev.value - 0.2 + shift})
-                record = record.model_copy(update={"dev": dev})
-            elif isinstance(record, Decided):
-                record = record.model_copy(update={"best": number if number % 40 == 0 else number - number % 40 or 1})
-            ledger.append(number, record, {k.replace(f"gen_{origin}/", f"gen_{number}/"): v for k, v in line.wrote.items()})
-        shutil.copytree(run / f"gen_{origin}", run / f"gen_{number}", dirs_exist_ok=True)
-        file = run / f"gen_{number}" / "generation.json"
-        file.write_text(file.read_text().replace(f'"generation": {origin},', f'"generation": {number},', 1))
+    best = 1
+    with (run / "ledger.jsonl").open("ab") as ledger:
+        for number in range(rounds + 1, generations + 1):
+            origin = 2 + number % (rounds - 1)
+            best = number if number % 40 == 0 else best
+            for line in stages[origin]:
+                grown = line.model_copy(
+                    update={
+                        "generation": number,
+                        "record": _grown(line.record, number, best, rng),
+                        "wrote": {
+                            name.replace(f"gen_{origin}/", f"gen_{number}/"): d for name, d in line.wrote.items()
+                        },
+                        "previous": previous,
+                    }
+                )
+                raw = grown.model_dump_json().encode() + b"\n"
+                previous = hashlib.sha256(raw).hexdigest()
+                ledger.write(raw)
+            folder = run / f"gen_{number}"
+            shutil.copytree(run / f"gen_{origin}", folder, copy_function=os.link)
+            (folder / "generation.json").unlink()
+            text = (run / f"gen_{origin}" / "generation.json").read_text()
+            (folder / "generation.json").write_text(
+                text.replace(f'"generation": {origin},', f'"generation": {number},', 1)
+            )
     content = json.loads((run / "run.json").read_text())
-    content |= {"generations": generations, "max_gen": generations, "best": generations - generations % 40 or 1}
-    (run / "run.json").write_text(json.dumps(content))
+    (run / "run.json").write_text(
+        json.dumps(content | {"generations": generations, "max_gen": generations, "best": best})
+    )
 
 
-def copy_run(run: Path, run_id: str) -> None:
+def _grown(record: StageRecord, number: int, best: int, rng: random.Random) -> StageRecord:
+    if isinstance(record, Authored):
+        return record.model_copy(update={"parent": max(1, number - rng.randrange(1, 6))})
+    if isinstance(record, Scored) and record.dev is not None and record.dev.interval is not None:
+        shift = min(0.3, number / 3000) + rng.gauss(0, 0.01)
+        interval = record.dev.interval
+        moved = interval.model_copy(update={"low": interval.low - 0.2 + shift, "high": interval.high - 0.2 + shift})
+        return record.model_copy(
+            update={"dev": record.dev.model_copy(update={"value": record.dev.value - 0.2 + shift, "interval": moved})}
+        )
+    return record.model_copy(update={"best": best}) if isinstance(record, Decided) else record
+
+
+def copy_run(run: Path, run_id: str) -> Path:
     """Another run with the same content."""
     copy = run.parent / f"run_{run_id}"
     shutil.copytree(run, copy, symlinks=True)
     content = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps(content | {"run_id": run_id}))
+    return copy
 
 
-def own(run: Path) -> RunDirectory:
-    """Takes the run as a working process would; `close` gives it back."""
-    from sia.store.run_directory import reopen_run
-
-    return reopen_run(run.parent, run.name.removeprefix("run_"))
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]
-_ = make_session
+def unfinish(run: Path) -> None:
+    """Makes a finished run look as it did before its end."""
+    content = json.loads((run / "run.json").read_text())
+    content |= {"status": "running", "stopped_because": None, "first_scored": None, "best_scores": None}
+    (run / "run.json").write_text(json.dumps(content | {"sealed_verdict": None}))
