@@ -36,12 +36,17 @@ def list_files(folder: Path) -> list[Listed]:
         folders.sort()
         for name in sorted(names):
             path = Path(inner, name)
-            if path.is_symlink() or not path.is_file():
+            if not is_plain(path):
                 continue
             found.append(Listed(path.relative_to(folder).as_posix(), path.stat().st_size))
             if len(found) == MAX_LISTED:
                 return found
     return found
+
+
+def is_plain(path: Path) -> bool:
+    """Whether `path` is a regular file and no link."""
+    return path.is_file() and not path.is_symlink()
 
 
 def read_shown(folder: Path, name: str) -> Shown:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sia.report.files import is_plain
 from sia.report.text import open_file, plain, shortened
 
 SINGLE_FILE = "agent_execution.json"
@@ -36,11 +37,11 @@ class Trajectory:
 
 def trajectory_files(folder: Path) -> list[str]:
     """The names of the records in a generation's folder, questions in their order."""
-    single = [SINGLE_FILE] if (folder / SINGLE_FILE).is_file() else []
+    single = [SINGLE_FILE] if is_plain(folder / SINGLE_FILE) else []
     inner = folder / FOLDER
     if inner.is_symlink() or not inner.is_dir():
         return single
-    names = [p.name for p in inner.iterdir() if p.suffix == ".json" and p.is_file() and not p.is_symlink()]
+    names = [p.name for p in inner.iterdir() if p.suffix == ".json" and is_plain(p)]
     return single + [f"{FOLDER}/{name}" for name in sorted(names, key=_order)]
 
 

@@ -13,7 +13,7 @@ from sia.author.brief import AGENT_FILE
 from sia.report.calls import read_calls
 from sia.report.charts import training_chart
 from sia.report.code import difference, highlighted
-from sia.report.files import list_files, read_shown
+from sia.report.files import is_plain, list_files, read_shown
 from sia.report.items import ItemFilter, read_items
 from sia.report.story import Chapter, RunStory
 from sia.report.text import open_file, page_of, read_text_page
@@ -151,7 +151,7 @@ def _items(request: Request, story: RunStory, chapter: Chapter) -> dict[str, obj
 
 
 def _logs(request: Request, story: RunStory, chapter: Chapter) -> dict[str, object]:
-    names = [n for n in LOG_FILES if (story.path / f"gen_{chapter.number}" / n).is_file()]
+    names = [n for n in LOG_FILES if is_plain(story.path / f"gen_{chapter.number}" / n)]
     chosen = one_of(request.query_params, "file", tuple(names), names[0] if names else "")
     return {"names": names, "chosen": chosen} | _text(request, story, chapter, chosen)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 import shutil
 from pathlib import Path
@@ -149,8 +148,7 @@ def grow_run(run: Path, generations: int) -> None:
                 previous = hashlib.sha256(raw).hexdigest()
                 ledger.write(raw)
             folder = run / f"gen_{number}"
-            shutil.copytree(run / f"gen_{origin}", folder, copy_function=os.link)
-            (folder / "generation.json").unlink()
+            shutil.copytree(run / f"gen_{origin}", folder, ignore=shutil.ignore_patterns("agent_execution"))
             text = (run / f"gen_{origin}" / "generation.json").read_text()
             (folder / "generation.json").write_text(
                 text.replace(f'"generation": {origin},', f'"generation": {number},', 1)
