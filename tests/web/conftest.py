@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from sia.web.serve import Dashboard, Place, open_dashboard
 from tests.web.scenery import LOSS_EVALUATOR, add_trace, add_training, copy_run, grow_run, play_run
@@ -23,6 +23,9 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+# A machine may be busy with other things; what does not come at all still fails.
+expect.set_options(timeout=30_000)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,6 @@ def _points(page: Page) -> int:
 def test_a_running_generation_is_followed_without_reload(
     dashboard: Dashboard, watched: Watched, tmp_path: Path
 ) -> None:
-    expect.set_options(timeout=30_000)
     page = watched.page
     page.goto(dashboard.url)
     expect(page.locator("main")).to_contain_text("No runs here yet")
@@ -97,13 +96,13 @@ def test_a_killed_run_is_shown_as_stopped(dashboard: Dashboard, watched: Watched
     page = watched.page
     with gated_run(tmp_path, 1) as process:
         page.goto(dashboard.url)
-        expect(page.locator("tbody .badge")).to_have_text("running", timeout=30_000)
+        expect(page.locator("tbody .badge")).to_have_text("running")
         page.goto(f"{dashboard.url}runs/live")
-        expect(page.locator("#now")).to_contain_text("stage run", timeout=30_000)
+        expect(page.locator("#now")).to_contain_text("stage run")
         page.evaluate(MARK)
         process.kill()
         process.wait(timeout=30)
-        expect(page.locator("h1 .badge")).to_have_text("stopped", timeout=30_000)
+        expect(page.locator("h1 .badge")).to_have_text("stopped")
         assert page.evaluate(STILL)
 
 
@@ -111,11 +110,11 @@ def test_focus_and_marks_survive_an_update(dashboard: Dashboard, watched: Watche
     page = watched.page
     with gated_run(tmp_path, 2):
         page.goto(dashboard.url)
-        expect(page.locator("tbody a.go")).to_have_text("live", timeout=30_000)
+        expect(page.locator("tbody a.go")).to_have_text("live")
         page.keyboard.press("j")
         page.keyboard.press("x")
         (tmp_path / "gate_1").touch()
-        expect(page.locator("tbody td").nth(5)).to_have_text("1/2", timeout=30_000)
+        expect(page.locator("tbody td").nth(5)).to_have_text("1/2")
         expect(page.locator("tr.chosen a.go")).to_be_focused()
         expect(page.locator("input.mark")).to_be_checked()
 
