@@ -40,9 +40,12 @@ def export_generation(story: RunStory, number: int | None, out: Path) -> Path:
     cannot be written.
     """
     chapter = story.by_number.get(number) if number is not None else story.best
+    if chapter is None and number is not None:
+        raise UsageError(
+            f"run {story.run_id} has no decided generation {number}", f"`sia show {story.run_id}` lists what there is"
+        )
     if chapter is None:
-        what = f"has no decided generation {number}" if number is not None else "has no scored generation"
-        raise UsageError(f"run {story.run_id} {what}", f"`sia show {story.run_id}` lists what there is")
+        raise UsageError(f"run {story.run_id} has no scored generation", "name one with --generation")
     if out.exists():
         raise UsageError(f"{out} exists", "choose another folder with --out, or remove it")
     try:
