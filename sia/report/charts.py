@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sia.report.story import STAGES, RunStory
 from sia.report.training import Training
@@ -51,6 +52,7 @@ class TrainingChart:
     curves: dict[str, Numbers]
 
 
+@lru_cache(maxsize=16)
 def score_chart(story: RunStory) -> ScoreChart:
     """The score chart of a run."""
     scores = [chapter.record.score for chapter in story.chapters]
@@ -68,6 +70,7 @@ def score_chart(story: RunStory) -> ScoreChart:
     )
 
 
+@lru_cache(maxsize=16)
 def stage_chart(story: RunStory) -> StageChart:
     """The seconds and costs of a run."""
     return StageChart(

@@ -1,6 +1,7 @@
 """All runs of a folder in a line each; a run is read again only when its files have changed."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from sia.errors import StoreError
 from sia.report.alive import is_owned
 from sia.report.story import stamp
 from sia.score.model import Score
-from sia.store.catalog import read_generation, run_folders
+from sia.store.catalog import read_generation
 from sia.store.records import RunRecord
 from sia.store.run_directory import LEDGER_FILE, RUN_FILE, read_run_record
 
@@ -74,10 +75,24 @@ class RunFilter:
         )
 
 
+def _run_folders(runs_dir: Path) -> list[str]:
+    """The run directories as texts: with thousands of them, making a Path of each would cost more than to look."""
+    try:
+        with os.scandir(runs_dir) as entries:
+            return [entry.path for entry in entries if entry.name.startswith("run_")]
+    except OSError:
+        return []
+
+
+def shelf_state(runs_dir: Path) -> list[tuple[str, tuple[int, int]]]:
+    """Changes whenever a run appears, goes or moves on."""
+    return [(path, stamp(f"{path}/{RUN_FILE}")) for path in sorted(_run_folders(runs_dir))]
+
+
 def read_shelf(runs_dir: Path) -> Shelf:
     """All runs in `runs_dir`."""
     shelf = Shelf()
-    for path in run_folders(runs_dir):
+    for path in sorted(_run_folders(runs_dir)):
         try:
             shelf.runs.append(summarise(path))
         except StoreError as error:
@@ -87,16 +102,17 @@ def read_shelf(runs_dir: Path) -> Shelf:
     return shelf
 
 
-def summarise(path: Path) -> Summary:
+def summarise(path: str) -> Summary:
     """The run directory `path` at a glance. Raises StoreError when there is no readable `run.json`."""
-    summary = _summarise(path, stamp(path / RUN_FILE), stamp(path / LEDGER_FILE))
-    if summary.record.status == "running" and not is_owned(path):
+    summary = _summarise(path, stamp(f"{path}/{RUN_FILE}"), stamp(f"{path}/{LEDGER_FILE}"))
+    if summary.record.status == "running" and not is_owned(Path(path)):
         return replace(summary, status="stopped")
     return summary
 
 
 @lru_cache(maxsize=8192)
-def _summarise(path: Path, run: tuple[int, int], ledger: tuple[int, int]) -> Summary:
+def _summarise(folder: str, run: tuple[int, int], ledger: tuple[int, int]) -> Summary:
+    path = Path(folder)
     record = read_run_record(path)
     dollars, seconds = _spent(path / LEDGER_FILE)
     updated = datetime.fromtimestamp(max(run[0], ledger[0]) / 1e9, tz=UTC)

@@ -4,6 +4,7 @@ A run whose ledger is damaged is told from its `generation.json` files, with the
 of the story only once the run has finished.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -69,9 +70,9 @@ class Now:
     """When the stage before it ended; None for the first."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunStory:
-    """One run."""
+    """One run. Compared and hashed by identity, so that what is made of it can be cached."""
 
     path: Path
     record: RunRecord
@@ -147,10 +148,10 @@ def read_story(path: Path) -> RunStory:
     return _read_story(path, stamp(path / RUN_FILE), stamp(path / LEDGER_FILE), is_owned(path))
 
 
-def stamp(file: Path) -> tuple[int, int]:
+def stamp(file: Path | str) -> tuple[int, int]:
     """Changes whenever the file does; zeros when it is missing."""
     try:
-        status = file.stat()
+        status = os.stat(file)  # noqa: PTH116 (a Path costs more than the call)
     except OSError:
         return (0, 0)
     return status.st_mtime_ns, status.st_size

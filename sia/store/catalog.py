@@ -23,17 +23,12 @@ class FoundRuns:
 def list_runs(runs_dir: Path) -> FoundRuns:
     """All runs in `runs_dir`, integers first in their order, then names."""
     found = FoundRuns([], [])
-    for path in run_folders(runs_dir):
+    for path in sorted(runs_dir.glob("run_*"), key=_order):
         try:
             found.records.append(read_run_record(path))
         except StoreError as error:
             found.problems.append(str(error))
     return found
-
-
-def run_folders(runs_dir: Path) -> list[Path]:
-    """The run directories in `runs_dir`, integers first in their order, then names."""
-    return sorted(runs_dir.glob("run_*"), key=_order)
 
 
 def generations_of(path: Path) -> list[GenerationRecord]:

@@ -1,5 +1,6 @@
 """The dashboard as an ASGI application over one runs folder. It reads only; what it shows is text."""
 
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -43,8 +44,14 @@ def create_app(runs_dir: Path, access: Access | None = None) -> ASGIApp:
 
 
 def style(_: Request) -> Response:
-    """The style sheet."""
-    return Response(stylesheet(), media_type="text/css", headers={"Cache-Control": "max-age=300"})
+    """The style sheet, that of the charts included: one request before the first paint."""
+    return Response(_style(), media_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+
+@lru_cache(maxsize=1)
+def _style() -> str:
+    charts = resources.files("sia.web").joinpath("static", "vendor", "uPlot.min.css").read_text(encoding="utf-8")
+    return f"{charts}\n{stylesheet()}"
 
 
 def refused(request: Request, error: Exception) -> Response:

@@ -14,9 +14,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
 from sia.errors import StoreError
+from sia.report.shelf import shelf_state
 from sia.report.story import Now, read_story, stamp
 from sia.report.text import open_file, tail
-from sia.store.catalog import run_folders
 from sia.store.run_directory import AGENT_LOG, AUTHOR_LOG, EVALUATION_LOG, LEDGER_FILE, RUN_FILE, STAGING
 from sia.web.asked import story_asked
 
@@ -88,7 +88,7 @@ def _new_log(path: Path, now: Now, offset: int | None) -> tuple[str, int | None]
 async def _follow_shelf(runs_dir: Path) -> AsyncIterator[ServerSentEvent]:
     seen: object = None
     while True:
-        state = await asyncio.to_thread(lambda: [(p.name, stamp(p / RUN_FILE)) for p in run_folders(runs_dir)])
+        state = await asyncio.to_thread(shelf_state, runs_dir)
         if state != seen:
             seen = state
             yield ServerSentEvent("{}", event="changed")

@@ -1,7 +1,6 @@
 """The pages of one generation, each section on its own: a long log never delays the code."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -176,7 +175,7 @@ def _calls(request: Request, story: RunStory, chapter: Chapter) -> dict[str, obj
 
 def _training(_: Request, story: RunStory, chapter: Chapter) -> dict[str, object]:
     training = read_training(story.path, chapter.number)
-    return {"training": training, "curves": asdict(training_chart(training))}
+    return {"training": training, "curves": vars(training_chart(training))}
 
 
 def _files(request: Request, story: RunStory, chapter: Chapter) -> dict[str, object]:

@@ -1,8 +1,10 @@
 """The pages of the runs folder, of a run, and of a comparison."""
 
-from dataclasses import asdict
+from functools import lru_cache
 from typing import get_args
 
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,13 +12,15 @@ from sia.report.charts import score_chart, stage_chart
 from sia.report.compare import compare_stories
 from sia.report.lineage import flattened, lineage
 from sia.report.shelf import Order, RunFilter, ordered, read_shelf
-from sia.report.story import Chapter
+from sia.report.story import Chapter, RunStory
 from sia.report.text import page_of
 from sia.web.asked import maybe_real, one_of, story_asked, whole
 from sia.web.render import page
 
 RUNS_PER_PAGE = 100
 GENERATIONS_PER_PAGE = 50
+STEPS_SHOWN = 40
+"""Of the lineage, the latest."""
 MAX_COMPARED = 8
 ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -64,6 +68,7 @@ def run_page(request: Request) -> Response:
     kept = [chapter for chapter in reversed(story.chapters) if _is_kind(chapter, kind)]
     rows, number, pages = page_of(kept, whole(query, "page", 1), GENERATIONS_PER_PAGE)
     tree = lineage(story)
+    steps = len(tree.main) if one_of(query, "lineage", ("all",)) else STEPS_SHOWN
     return page(
         request,
         "run.html",
@@ -75,9 +80,10 @@ def run_page(request: Request) -> Response:
             "number": number,
             "pages": pages,
             "tree": tree,
+            "steps": steps,
             "flattened": flattened,
-            "scores": asdict(score_chart(story)),
-            "stages": asdict(stage_chart(story)),
+            "scores": _score_json(story),
+            "stages": _stage_json(story),
         },
     )
 
@@ -93,11 +99,21 @@ def compare_page(request: Request) -> Response:
         "compare.html",
         {
             "comparison": compare_stories(stories) if stories else None,
-            "curves": [asdict(score_chart(story)) | {"name": story.run_id} for story in stories],
+            "curves": [vars(score_chart(story)) | {"name": story.run_id} for story in stories],
             "names": names,
             "shelf": ordered(shelf.runs, "updated", True)[:200],
         },
     )
+
+
+@lru_cache(maxsize=16)
+def _score_json(story: RunStory) -> Markup:
+    return htmlsafe_json_dumps(vars(score_chart(story)))
+
+
+@lru_cache(maxsize=16)
+def _stage_json(story: RunStory) -> Markup:
+    return htmlsafe_json_dumps(vars(stage_chart(story)))
 
 
 def _is_kind(chapter: Chapter, kind: str) -> bool:
