@@ -17,15 +17,16 @@ from sia.report.code import difference, highlighted
 from sia.report.compare import compare_stories
 from sia.report.figure import draw_curves, draw_scores
 from sia.report.files import Shown, read_shown
-from sia.report.integrity import check_integrity
 from sia.report.lineage import flattened, lineage
 from sia.report.pages import make_environment, stylesheet
 from sia.report.story import Chapter, RunStory
 from sia.report.text import shortened
 from sia.settings import RunSettings
+from sia.verify import verify_run
 
 MAX_STEPS = 40
 MAX_TEXT_CHARS = 3_000
+MAX_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def report_html(story: RunStory) -> str:
             flattened=flattened,
             changes=_changes(story),
             code=highlighted(_agent(story, best.number).text) if best else None,
-            integrity=check_integrity(story.path),
+            integrity=_integrity(story),
             command=rerun_command(story),
             style=Markup(stylesheet()),
             links=None,
@@ -65,7 +66,7 @@ def report_markdown(story: RunStory, figure: str) -> str:
         story=story,
         figure=figure,
         changes=_changes(story),
-        integrity=check_integrity(story.path),
+        integrity=_integrity(story),
         command=rerun_command(story),
     )
 
@@ -100,6 +101,15 @@ def rerun_command(story: RunStory) -> str:
         if name != "run_id" and value not in (None, "", field.default):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
+
+
+def _integrity(story: RunStory) -> str:
+    """What `sia verify` finds, in words."""
+    found = verify_run(story.path)
+    checked = f"{found.stages} stages, {found.files} files, {found.calls} model calls"
+    if not found.problems:
+        return f"as they were written: {checked}"
+    return f"{len(found.problems)} problems in {checked}: " + "; ".join(found.problems[:MAX_PROBLEMS])
 
 
 @lru_cache(maxsize=1)

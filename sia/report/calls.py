@@ -2,44 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from sia.gateway.trace import TRACE_FILE, TraceLine
 from sia.report.text import open_file
 
-TRACE_FILE = "trace.jsonl"
 MAX_LINE_BYTES = 1 << 20
 MAX_CALLS = 200_000
-
-
-class Call(BaseModel):
-    """One model call. Every field may be missing: the views show what there is."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: int = 0
-    time: datetime | None = None
-    role: str = ""
-    provider: str = ""
-    model: str = ""
-    endpoint: str = ""
-    parameters: dict[str, int | float | bool | str] = {}
-    request: str | None = None
-    answer: str | None = None
-    status: int | None = None
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    estimated: bool = False
-    cost: float | None = None
-    seconds: float = 0.0
-    first_byte_seconds: float | None = None
-    retries: int = 0
-    source: str = ""
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,14 +35,14 @@ class CallSum:
 class Calls:
     """All calls of a generation."""
 
-    rows: tuple[Call, ...] = ()
+    rows: tuple[TraceLine, ...] = ()
     unreadable: int = 0
     """Lines that were damaged or too long."""
 
     @property
     def sums(self) -> tuple[CallSum, ...]:
         """By role and model."""
-        members: dict[tuple[str, str], list[Call]] = {}
+        members: dict[tuple[str, str], list[TraceLine]] = {}
         for row in self.rows:
             members.setdefault((row.role, row.model), []).append(row)
         return tuple(_sum(role, model, rows) for (role, model), rows in sorted(members.items()))
@@ -87,7 +59,7 @@ def read_calls(run: Path, number: int) -> Calls:
 
 @lru_cache(maxsize=4)
 def _read(run: Path, number: int, _stamp: tuple[int, int]) -> Calls:
-    rows: list[Call] = []
+    rows: list[TraceLine] = []
     unreadable, whole = 0, True
     try:
         with open_file(run, f"gen_{number}/{TRACE_FILE}") as file:
@@ -96,7 +68,7 @@ def _read(run: Path, number: int, _stamp: tuple[int, int]) -> Calls:
                 if not starts:
                     continue
                 try:
-                    rows.append(Call.model_validate_json(line))
+                    rows.append(TraceLine.model_validate_json(line))
                 except ValidationError:
                     unreadable += 1
     except OSError:
@@ -104,7 +76,7 @@ def _read(run: Path, number: int, _stamp: tuple[int, int]) -> Calls:
     return Calls(tuple(rows), unreadable)
 
 
-def _sum(role: str, model: str, rows: Sequence[Call]) -> CallSum:
+def _sum(role: str, model: str, rows: Sequence[TraceLine]) -> CallSum:
     return CallSum(
         role=role,
         model=model,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import get_args
 
 from sia.errors import StoreError
 from sia.report.alive import is_owned
@@ -20,7 +21,7 @@ from sia.store.progress import OpenGeneration, RunProgress
 from sia.store.records import Authored, Decided, GenerationRecord, RunRecord, Scored, Stage
 from sia.store.run_directory import LEDGER_FILE, RUN_FILE, read_run_record
 
-STAGES: tuple[Stage, ...] = ("author", "run", "score")
+STAGES: tuple[Stage, ...] = tuple(stage for stage in get_args(Stage) if stage != "decide")
 """The stages that take time; deciding takes none."""
 
 

@@ -113,7 +113,7 @@ def test_calls_are_summed_by_role_and_model(played: Path) -> None:
     assert [(total.role, total.calls, total.errors) for total in calls.sums] == [("author", 5, 0), ("target", 35, 1)]
     with (played / "gen_1" / "trace.jsonl").open("a") as file:
         file.write("{}\nnot json\n" + '{"id": ' + "9" * 3_000_000 + "}\n")
-    assert (len(read_calls(played, 1).rows), read_calls(played, 1).unreadable) == (41, 2)
+    assert (len(read_calls(played, 1).rows), read_calls(played, 1).unreadable) == (40, 3)
 
 
 def test_training_curves_come_from_lines_that_are_numbers(played: Path) -> None:

@@ -52,11 +52,19 @@ def _spoil(folder: Path) -> None:
     (folder / MARKUP.replace("/", "")[:200]).write_text(MARKUP)
     call = {
         "id": 1,
-        "role": MARKUP,
+        "time": "2026-11-25T00:00:00Z",
+        "generation": 1,
+        "role": "target",
+        "attempt": 1,
+        "provider": MARKUP,
         "model": MARKUP,
-        "error": MARKUP,
-        "parameters": {MARKUP: MARKUP},
         "endpoint": MARKUP,
+        "parameters": {MARKUP: MARKUP},
+        "key": MARKUP,
+        "request": MARKUP,
+        "status": 500,
+        "source": "upstream",
+        "error": MARKUP,
     }
     (folder / "trace.jsonl").write_text(json.dumps(call) + "\n")
     (folder / "adapter").mkdir()
