@@ -35,8 +35,8 @@ import sys
 from sia.web.server import serve
 serve(port=int(sys.argv[1]), runs_dir=sys.argv[2], open_browser=False)
 """
-ROUNDS = 5
-ROUND_SECONDS = 3.0
+ROUNDS = 3
+ROUND_SECONDS = 2.0
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 
