@@ -1,17 +1,25 @@
 """The model calls of a generation, from its `trace.jsonl`; lines that cannot be read are counted, not shown."""
 
+import gzip
+import json
+import re
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from sia.gateway.bodies import BODIES
 from sia.gateway.trace import TRACE_FILE, TraceLine
-from sia.report.text import open_file
+from sia.report.text import open_file, plain, shortened
 
 MAX_LINE_BYTES = 1 << 20
 MAX_CALLS = 200_000
+MAX_BODY_BYTES = 512 * 1024
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,26 @@ def _read(run: Path, number: int, _stamp: tuple[int, int]) -> Calls:
     except OSError:
         pass
     return Calls(tuple(rows), unreadable)
+
+
+def read_body(run: Path, name: str | None) -> str:
+    """What a model was asked or answered, as text: the body with the digest `name`, JSON with line breaks.
+
+    Says so when it was not kept. Raises nothing.
+    """
+    if name is None:
+        return "nothing came"
+    if not _DIGEST.fullmatch(name):
+        return "not kept"
+    try:
+        with open_file(run, f"{BODIES}/{name[:2]}/{name}.gz") as file, gzip.open(file) as unpacked:
+            content = unpacked.read(MAX_BODY_BYTES + 1)
+    except (OSError, EOFError, zlib.error):
+        return "not kept (`--no-bodies`), or damaged"
+    text = content[:MAX_BODY_BYTES].decode("utf-8", "replace")
+    with suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), indent=1, ensure_ascii=False)
+    return shortened(plain(text), MAX_BODY_BYTES)
 
 
 def _sum(role: str, model: str, rows: Sequence[TraceLine]) -> CallSum:

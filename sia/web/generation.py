@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from sia.author.brief import AGENT_FILE
-from sia.report.calls import read_calls
+from sia.report.calls import read_body, read_calls
 from sia.report.charts import training_chart
 from sia.report.code import difference, highlighted
 from sia.report.files import is_plain, list_files, read_shown
@@ -170,7 +170,19 @@ def _calls(request: Request, story: RunStory, chapter: Chapter) -> dict[str, obj
         slowest = request.query_params["by"] == "slowest"
         kept.sort(key=lambda call: -call.seconds if slowest else -(call.cost or 0.0))
     rows, number, pages = page_of(kept, whole(request.query_params, "page", 1), CALLS_PER_PAGE)
-    return {"calls": calls, "rows": rows, "kept": len(kept), "kind": kind, "number": number, "pages": pages}
+    asked = maybe_whole(request.query_params, "call")
+    call = next((call for call in calls.rows if call.id == asked), None)
+    return {
+        "calls": calls,
+        "rows": rows,
+        "kept": len(kept),
+        "kind": kind,
+        "number": number,
+        "pages": pages,
+        "call": call,
+        "asked": read_body(story.path, call.request) if call else "",
+        "answered": read_body(story.path, call.answer) if call else "",
+    }
 
 
 def _training(_: Request, story: RunStory, chapter: Chapter) -> dict[str, object]:

@@ -82,6 +82,25 @@ def test_a_taken_port_is_named_with_the_way_out(folder: Path) -> None:
     assert "--port" in error
 
 
+def test_a_run_with_web_is_served_as_long_as_it_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    from sia.cli.web import beside
+    from sia.settings import RunSettings
+
+    with beside(RunSettings(runs_dir=folder / "runs", web=True)):
+        address = re.search(r"http://127\.0\.0\.1:\d+/", capsys.readouterr().err)
+        assert address is not None
+        with urllib.request.urlopen(address[0], timeout=30) as page:
+            assert b"twin" in page.read()
+        with beside(RunSettings(runs_dir=tmp_path, web=True)):
+            other = re.search(r"http://127\.0\.0\.1:\d+/", capsys.readouterr().err)
+            assert other is not None
+            assert other[0] != address[0]
+    with pytest.raises(OSError):  # noqa: PT011 (refused or reset)
+        urllib.request.urlopen(address[0], timeout=5)
+
+
 def test_web_serves_until_it_is_interrupted(folder: Path) -> None:
     argv = [sys.executable, "-m", "sia", "web", "--port", "0"]
     with subprocess.Popen(argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

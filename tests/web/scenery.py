@@ -6,6 +6,7 @@ import random
 import shutil
 from pathlib import Path
 
+from sia.gateway.bodies import BODIES, Bodies
 from sia.settings import RunSettings
 from sia.store.ledger import read_ledger
 from sia.store.records import Authored, Decided, Scored, StageRecord
@@ -80,7 +81,10 @@ def play_run(folder: Path, run_id: str, rights: list[int], evaluator: str = GROU
 
 
 def add_trace(run: Path, number: int, calls: int = 40) -> None:
-    """A `trace.jsonl` as the gateway writes it."""
+    """A `trace.jsonl` as the gateway writes it, with what the first call asked and got."""
+    bodies = Bodies(run / BODIES)
+    question = bodies.keep(b'{"messages": [{"role": "user", "content": "<b>Which agent?</b>"}]}')
+    answer = bodies.keep(b'{"content": "This one."}')
     rng = random.Random(number)
     lines = []
     for k in range(1, calls + 1):
@@ -96,8 +100,8 @@ def add_trace(run: Path, number: int, calls: int = 40) -> None:
             "endpoint": "/v1/messages",
             "parameters": {"max_tokens": 1024, "temperature": 0.2},
             "key": f"{k:064x}",
-            "request": f"{k:064x}",
-            "answer": f"{k + 1:064x}",
+            "request": question if k == 1 else f"{k:064x}",
+            "answer": answer if k == 1 else f"{k + 1:064x}",
             "status": 529 if k == 9 else 200,
             "input_tokens": rng.randrange(200, 9000),
             "cached_tokens": rng.randrange(0, 200),

@@ -139,6 +139,16 @@ def test_calls_are_ordered_and_told(scene: Scene, watched: Watched) -> None:
     expect(page.locator("details[open]")).to_contain_text(next(r for r in rows if r["error"])["request"])
 
 
+def test_a_call_shows_what_was_asked_and_answered(scene: Scene, watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{scene.url}/runs/1/5/calls")
+    page.locator("table.rows a.go").first.click()
+    expect(page.locator("main")).to_contain_text("<b>Which agent?</b>")
+    expect(page.locator("main")).to_contain_text("This one.")
+    page.goto(f"{scene.url}/runs/1/5/calls?call=2")
+    expect(page.locator("main")).to_contain_text("not kept")
+
+
 def test_comparison_pairs_the_same_items(scene: Scene, watched: Watched) -> None:
     page = watched.page
     page.goto(scene.url)

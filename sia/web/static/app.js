@@ -60,14 +60,9 @@ function connect() {
   const address = document.body.dataset.events;
   if (!address || source || document.hidden) return;
   source = new EventSource(address);
-  let first = true;
   source.addEventListener("open", () => tell("on", "live"));
-  source.addEventListener("changed", () => {
-    // The first one tells only how things stood when the page was opened, or after a pause.
-    if (!first || connect.before) refresh();
-    first = false;
-    connect.before = true;
-  });
+  // The first one comes at once: something may have changed between the page and the connection.
+  source.addEventListener("changed", refresh);
   source.addEventListener("log", (event) => {
     const now = document.querySelector("#now h2")?.firstChild?.textContent ?? "";
     if (now !== stage) { stage = now; document.getElementById("live-log")?.replaceChildren(); }
