@@ -8,7 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from sia.author.brief import AGENT_FILE
+from sia.author.brief import AGENT_FILE, TRANSCRIPT_FILE
+from sia.author.transcript import read_transcript
 from sia.report.calls import read_body, read_calls
 from sia.report.charts import training_chart
 from sia.report.code import difference, highlighted
@@ -24,13 +25,13 @@ from sia.web.render import page
 ITEMS_PER_PAGE = 100
 CALLS_PER_PAGE = 100
 QUESTIONS_PER_PAGE = 200
+MAX_ENTRIES = 400
 SECTIONS = ("overview", "code", "why", "trajectory", "items", "logs", "calls", "training", "files")
 WHY_FILES = (
     "improvement.md",
     "decision.json",
     "feedback_agent_prompt.txt",
     "meta_agent_prompt.txt",
-    "author_transcript.jsonl",
 )
 LOG_FILES = ("target_agent_stdout.log", "evaluation.log", "author.log", "adapter/training.log", "adapter/metrics.jsonl")
 CHUNK = 1 << 18
@@ -107,7 +108,12 @@ def _code(request: Request, story: RunStory, chapter: Chapter) -> dict[str, obje
 
 def _why(_: Request, story: RunStory, chapter: Chapter) -> dict[str, object]:
     shown = {name: read_shown(story.path, f"gen_{chapter.number}/{name}") for name in WHY_FILES}
-    return {"texts": {name: text for name, text in shown.items() if text.text or text.there}}
+    transcript = read_transcript(read_shown(story.path, f"gen_{chapter.number}/{TRANSCRIPT_FILE}").text)
+    return {
+        "texts": {name: text for name, text in shown.items() if text.text or text.there},
+        "transcript": transcript[:MAX_ENTRIES],
+        "entries": len(transcript),
+    }
 
 
 def _trajectory(request: Request, story: RunStory, chapter: Chapter) -> dict[str, object]:

@@ -36,7 +36,9 @@ def attack(folder: Path) -> Path:
 def _spoil(folder: Path) -> None:
     for name in ("target_agent.py", "improvement.md", "meta_agent_prompt.txt", "target_agent_stdout.log", "author.log"):
         (folder / name).write_text(f"{MARKUP}\n{ESCAPES}\n{HUGE_LINE}\n{MARKUP}\n")
-    for name in ("decision.json", "requirements.txt", "evaluation.log", "author_transcript.jsonl"):
+    said = {"kind": "call", "seconds": 1.5, "text": MARKUP, "tool": MARKUP, "arguments": {MARKUP: ESCAPES}}
+    (folder / "author_transcript.jsonl").write_text(json.dumps(said) + f"\n{MARKUP}\n")
+    for name in ("decision.json", "requirements.txt", "evaluation.log"):
         (folder / name).write_text(f"{MARKUP}\n{ESCAPES}\n")
     items = json.loads((folder / "results.json").read_text())["items"]
     spoiled = [
