@@ -72,6 +72,7 @@ class RunSettings(BaseModel):
     force: bool = Field(default=False, description="run a task that its check refuses")
     runs_dir: Path = Field(default=Path("runs"), description="folder of the run directories")
     resume: bool = Field(default=False, description="go on with an interrupted run")
+    web: bool = Field(default=False, description="serve the dashboard while the run goes on")
 
 
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> RunSettings:

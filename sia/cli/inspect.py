@@ -44,16 +44,18 @@ def show(
     run: Annotated[str, typer.Argument(help="Run id.")],
     generation: Annotated[int | None, typer.Argument(help="Generation.")] = None,
     runs_dir: RunsDir = Path("runs"),
-    svg: Annotated[Path | None, typer.Option(help="Draw the run into this SVG file instead.")] = None,
     json_output: Json = False,
 ) -> None:
     """Shows a run, or one of its generations."""
+    from sia.cli.curve import score_curve
     from sia.cli.live import generation_line, summary
-    from sia.store.catalog import generations_of, read_generation
-    from sia.store.run_directory import read_run_record, run_path
+    from sia.report.story import read_story
+    from sia.store.catalog import read_generation
+    from sia.store.run_directory import run_path
 
     path = run_path(runs_dir, run)
-    record = read_run_record(path)
+    story = read_story(path)
+    record = story.record
     if generation is not None:
         one = read_generation(path, generation)
         if json_output:
@@ -63,24 +65,21 @@ def show(
         for file in sorted((path / f"gen_{generation}").iterdir()):
             print(f"  {file}")
         return
-    all_of_them = generations_of(path)
-    if svg is not None:
-        from sia.cli.figure import draw_run
-
-        draw_run(record, all_of_them, svg)
-        print(f"drew run {record.run_id} in {svg}")
-        return
     if json_output:
-        print(
-            json.dumps(
-                record.model_dump(mode="json") | {"by_generation": [g.model_dump(mode="json") for g in all_of_them]}
-            )
-        )
+        by_generation = [chapter.record.model_dump(mode="json") for chapter in story.chapters]
+        print(json.dumps(record.model_dump(mode="json") | {"by_generation": by_generation}))
         return
-    for one in all_of_them:
-        print(generation_line(one, record.best))
-    if record.status == "running":
-        print(f"run {record.run_id} is running, or was killed: `sia --run-id {record.run_id} --resume` goes on")
+    for problem in story.problems:
+        print(f"sia: {problem}", file=sys.stderr)
+    for chapter in story.chapters:
+        print(generation_line(chapter.record, record.best))
+    if curve := score_curve(story):
+        print(f"\ndev {story.metric} by generation: ● score, │ its 95 % interval, the line is the best so far")
+        print(f"{curve}\n")
+    if story.now is not None:
+        print(f"generation {story.now.generation} is being made: stage {story.now.stage}")
+    elif story.status == "stopped":
+        print(f"run {run} was stopped: `sia --run-id {run} --resume` goes on")
     else:
         print("\n".join(summary(record)))
 

@@ -28,8 +28,10 @@ def _register() -> None:
     from sia.cli.models import models_app
     from sia.cli.prepare import prepare_app
     from sia.cli.replay import replay, verify
+    from sia.cli.report import compare, export, report
     from sia.cli.run import run
     from sia.cli.tasks import tasks_app
+    from sia.cli.web import web
 
     app.command("run")(run)
     app.command("runs")(runs)
@@ -38,6 +40,10 @@ def _register() -> None:
     app.command("doctor")(doctor)
     app.command("verify")(verify)
     app.command("replay")(replay)
+    app.command("compare")(compare)
+    app.command("report")(report)
+    app.command("export")(export)
+    app.command("web")(web)
     app.add_typer(tasks_app, name="tasks", help="List, show, fetch and check tasks.")
     app.add_typer(prepare_app, name="prepare", help="Make tasks of MLE-Bench competitions.")
     app.add_typer(models_app, name="models", help="List, show and fetch models that run on this machine.")

@@ -61,6 +61,7 @@ def run(
     force: Annotated[bool | None, typer.Option("--force", help="Run a task that `sia tasks check` refuses.")] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the run directories.  [default: runs]")] = None,
     resume: Annotated[bool | None, typer.Option("--resume", help="Go on with the run --run-id.")] = None,
+    web: Annotated[bool | None, typer.Option("--web", help="Serve the dashboard while the run goes on.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object an event, on stdout.")] = False,
     quiet: Annotated[bool, typer.Option(help="Only the last line.")] = False,
 ) -> None:
@@ -71,6 +72,7 @@ def run(
     Example: sia --task spaceship-titanic --backend offline --max-gen 5
     """
     from sia.cli.live import json_view, plain_view, terminal_view
+    from sia.cli.web import beside
     from sia.launch import launch
     from sia.loop import run_generations
     from sia.settings import load_settings
@@ -110,10 +112,11 @@ def run(
         "force": force or None,
         "runs_dir": runs_dir,
         "resume": resume or None,
+        "web": web or None,
     }
     settings = load_settings(flags)
     view = json_view if json_output else terminal_view if sys.stdout.isatty() and not quiet else plain_view
-    with view(quiet) as emit:
+    with beside(settings), view(quiet) as emit:
         session, record = launch(settings, emit)
         try:
             final = run_generations(session, record, emit)
