@@ -23,7 +23,7 @@ class Access:
     stopped: Callable[[], str | None] = lambda: None
     """Why the program has to be stopped, in words, once a cap of the run has refused it a call and it has not ended."""
     spending: Spending = field(default_factory=Spending)
-    """Afterwards: what the stage has cost."""
+    """Afterwards: what the starts in this role have cost in this generation."""
     events: tuple[str, ...] = ()
     """Afterwards: what the gateway refused, in words."""
     own_cap: str | None = None

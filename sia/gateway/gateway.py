@@ -21,7 +21,7 @@ from sia.gateway.prices import price_of
 from sia.gateway.providers import Model
 from sia.gateway.recording import Recording
 from sia.gateway.service import Service
-from sia.gateway.trace import Role, TraceLine, events_of, is_charged, spending_of
+from sia.gateway.trace import Role, TraceLine, events_of, is_charged, modelled_as, spending_of
 from sia.gateway.upstream import Patience
 from sia.gateway.usage import NANO
 from sia.gateway.variables import program_variables
@@ -76,14 +76,19 @@ class Gateway:
             self._stop()
             raise
         self._run_account = self._account(rules.run, "", lambda _: True)
+        self._attempts: dict[tuple[int, Role], int] = {}
 
     @contextmanager
     def access(
         self, role: Role, generation: int, adapter: str | None = None, cap: Cap | None = None
     ) -> Iterator[Access]:
         """See the protocol. Raises OSError when a call could not be written down."""
-        if self._engine.replay is not None:
-            self._do(_written(self._engine, self._engine.replay.cut_short(generation, role)))
+        # One process runs a stage once; a stage may start a program more than once.
+        if (generation, role) not in self._attempts:
+            if self._engine.replay is not None:
+                self._do(_written(self._engine, self._engine.replay.cut_short(generation, role)))
+            self._attempts[generation, role] = 1 + self._engine.journal.attempts(generation, role)
+        before = len(self._engine.journal.calls)
         grant = self._grant(role, generation, adapter)
         own = Account(cap or NO_CAP, " of a trial")
         grant.accounts = [*grant.accounts, own]
@@ -105,7 +110,7 @@ class Gateway:
         self._do(self._engine.saved())
         calls = self._engine.journal.select(lambda call: (call.generation, call.role) == (generation, role))
         access.spending = spending_of(calls)
-        access.events = events_of([call for call in calls if call.attempt == service.grant.attempt])
+        access.events = events_of(self._engine.journal.calls[before:])
         access.own_cap = own.struck
         access.run_cap = service.grant.run_cap
 
@@ -135,7 +140,7 @@ class Gateway:
         self._thread.join(END_SECONDS)
 
     def _grant(self, role: Role, generation: int, adapter: str | None) -> Grant:
-        model = self.models[role]
+        model = self.models[modelled_as(role)]
         key = key_of(model.provider, self._variables)
         accounts = [
             self._run_account,
@@ -148,11 +153,10 @@ class Gateway:
                     self._rules.target, " of a target agent", lambda call: (call.generation, call.role) == ours
                 )
             )
-        attempt = 1 + self._engine.journal.attempts(generation, role)
         return Grant(
             role=role,
             generation=generation,
-            attempt=attempt,
+            attempt=self._attempts[generation, role],
             model=model,
             price=price_of(model),
             key=key,

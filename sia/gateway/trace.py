@@ -11,7 +11,8 @@ from sia.gateway.dialects.protocol import Json
 from sia.store.records import Frozen, Spending
 
 TRACE_FILE = "trace.jsonl"
-Role = Literal["author", "target"]
+Role = Literal["author", "trial", "target"]
+"""Who asks: the author, the agent that it wrote when it is tried on a tiny budget, the agent when it counts."""
 Source = Literal["upstream", "recording", "cache", "gateway"]
 NOT_PARAMETERS = frozenset({"model", "system", "input", "instructions", "prompt", "user"})
 LONGEST_PARAMETER = 40
@@ -79,6 +80,11 @@ def spending_of(lines: Iterable[TraceLine]) -> Spending:
         cost=round(sum(line.cost or 0.0 for line in lines), 9),
         unpriced=sum(line.cost is None and is_charged(line) for line in lines),
     )
+
+
+def modelled_as(role: Role) -> Role:
+    """Whose model a role asks: a trial is a start of the target agent."""
+    return "target" if role == "trial" else role
 
 
 def is_charged(line: TraceLine) -> bool:

@@ -68,7 +68,7 @@ def _missing(session: Session, python: Path, names: tuple[str, ...], folder: Pat
 def _trial_problem(session: Session, python: Path, folder: Path, on_line: OnLine) -> str | None:
     work, log = folder / "trial", folder / "trial.log"
     work.mkdir(exist_ok=True)
-    with model_access(session, "target", TRIAL_CAP) as access:
+    with model_access(session, "trial", TRIAL_CAP) as access:
         command = agent_command(session, folder / AGENT_FILE, python, work, log, access, TRIAL_SECONDS)
         outcome = session.jail.run(command, lambda line: on_line(f"trial: {line}"))
     raise_if_cap_reached(access)

@@ -8,6 +8,7 @@ from sia.author.attempts import forbidden_attempts
 from sia.author.prompts import render_repair
 from sia.author.transcript import read_transcript
 from sia.gateway.access import Access
+from sia.gateway.trace import spending_of
 from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine
 from sia.plainfile import read_text
@@ -40,8 +41,6 @@ class Draft:
     problem: str | None
     """Why what it left cannot be used; None when it can."""
     events: tuple[str, ...]
-    spending: Spending
-    """Of all starts so far."""
 
 
 def author_stage(session: Session, on_line: OnLine) -> None:
@@ -70,7 +69,7 @@ def author_stage(session: Session, on_line: OnLine) -> None:
             seconds=sum(draft.seconds for draft in drafts),
             starts=len(drafts),
             events=tuple(dict.fromkeys([*events, *attempts])),
-            spending=drafts[-1].spending,
+            spending=_spending(session, number),
             failure=failure,
         )
         files = [staging / AUTHOR_LOG, prompt_file, *transcript, *drafts[-1].files]
@@ -101,7 +100,13 @@ def _write_draft(session: Session, staging: Path, workspace: Path, on_line: OnLi
     files, problem = take_files(workspace, staging)
     if problem is None and session.author.uses_model:
         problem = agent_problem(session, staging, on_line)
-    return Draft(files, outcome.seconds, ending, problem, (*outcome.events, *access.events), access.spending)
+    return Draft(files, outcome.seconds, ending, problem, (*outcome.events, *access.events))
+
+
+def _spending(session: Session, number: int) -> Spending:
+    """What the author and the trials of its agents have cost."""
+    calls = session.gateway.calls_of(number) if session.gateway else []
+    return spending_of([call for call in calls if call.role in ("author", "trial")])
 
 
 def _last_words(line: str) -> str:

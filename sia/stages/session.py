@@ -10,7 +10,7 @@ from sia.author.program import AuthorProgram
 from sia.evidence.guard import LeakGuard
 from sia.gateway.access import Access, ModelGateway
 from sia.gateway.budget import Cap
-from sia.gateway.trace import Role
+from sia.gateway.trace import Role, modelled_as
 from sia.jail.program import python_mounts
 from sia.jail.protocol import Jail, Mount
 from sia.settings import RunSettings
@@ -50,7 +50,7 @@ class CapReachedError(Exception):
 
 def model_access(session: Session, role: Role, cap: Cap | None = None) -> AbstractContextManager[Access]:
     """The way of the open generation's program to its model; `cap` is of this one start, on top of all others."""
-    if session.gateway is None or role not in session.gateway.models:
+    if session.gateway is None or modelled_as(role) not in session.gateway.models:
         return nullcontext(Access())
     return session.gateway.access(role, session.progress.open.number, cap=cap)
 

@@ -170,7 +170,7 @@ def _text(request: Request, story: RunStory, chapter: Chapter, name: str) -> dic
 
 def _calls(request: Request, story: RunStory, chapter: Chapter) -> dict[str, object]:
     calls = read_calls(story.path, chapter.number)
-    kind = one_of(request.query_params, "show", ("errors", "author", "target"))
+    kind = one_of(request.query_params, "show", ("errors", "author", "trial", "target"))
     kept = [c for c in calls.rows if not kind or (c.error is not None if kind == "errors" else c.role == kind)]
     if one_of(request.query_params, "by", ("slowest", "dearest")):
         slowest = request.query_params["by"] == "slowest"

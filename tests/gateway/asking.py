@@ -19,7 +19,7 @@ from tests.support import make_session
 ASKING = AuthorProgram("asking", "tests.gateway.asking_author", uses_model=True)
 QUESTIONS = 100
 ASKED = 40
-"""Questions that an agent asks its model; it leaves the others out."""
+"""Questions that an agent asks its model, in its trial and when it counts; it leaves the others out."""
 
 AGENT = """
 import argparse, concurrent.futures, json, os, pathlib, time, urllib.request

@@ -11,8 +11,9 @@ import pytest
 from sia.errors import HostError
 from sia.jail.choose import choose_jail
 from sia.jail.process import ProcessJail
+from sia.jail.program import program_environment
 from sia.jail.protocol import Command, Jail, Limits, Mount
-from sia.stages.session import own_environment, own_mounts
+from sia.stages.session import own_mounts
 from tests.gateway.provider import INPUT_TOKENS, OUTPUT_TOKENS, provide
 from tests.gateway.support import KEY, MODELS, gateway_at, model_at
 from tests.gateway.upstream import Request, ScriptedUpstream
@@ -74,8 +75,8 @@ def test_plain_client_in_the_jail(dialect: str, jail: Jail, tmp_path: Path) -> N
                     cwd=work,
                     log=tmp_path / "log",
                     limits=Limits(seconds=120),
-                    mounts=(Mount(work, writable=True), *own_mounts()),
-                    environment=own_environment(work) | dict(access.variables),
+                    mounts=(Mount(work, writable=True), *own_mounts(Path(sys.executable))),
+                    environment=program_environment(work, Path(sys.executable)) | dict(access.variables),
                     on_listener=access.on_listener,
                 )
             )

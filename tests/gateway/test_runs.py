@@ -50,9 +50,9 @@ def play(tmp_path: Path, url: str, rules: Rules | None = None, **more: object) -
         return run_generations(session, record, lambda _: None)
 
 
-def play_again(tmp_path: Path) -> Replay:
+def play_again(tmp_path: Path, **more: object) -> Replay:
     """A replay, with no provider anywhere."""
-    session, record = make_session(tmp_path / "task", settings(tmp_path, resume=True))
+    session, record = make_session(tmp_path / "task", settings(tmp_path, resume=True, **more))
     session = replace(session, author=ASKING, progress=RunProgress())
     try:
         return replay_run(session, record, lambda _: None)
@@ -74,7 +74,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_costs_and_tokens_reach_every_record(recorded: Path) -> None:
     run = recorded / "runs" / "run_1"
     calls = read_calls(run / "calls.jsonl")
-    assert len(calls) == 3 * (1 + ASKED)
+    assert len(calls) == 3 * (1 + 2 * ASKED)
     for record in generations_of(run):
         trace = [
             TraceLine.model_validate_json(line)
@@ -83,7 +83,7 @@ def test_costs_and_tokens_reach_every_record(recorded: Path) -> None:
         assert [call.id for call in trace] == sorted(call.id for call in calls if call.generation == record.generation)
         assert record.cost == spending_of(trace).cost > 0
         assert record.tokens == sum(call.input_tokens + call.output_tokens for call in trace)
-        assert {call.role for call in trace} == {"author", "target"}
+        assert {call.role for call in trace} == {"author", "trial", "target"}
     total = read_run_record(run)
     assert total.cost == pytest.approx(sum(call.cost or 0 for call in calls))
     lines = [json.loads(line) for line in (run / "ledger.jsonl").read_text().splitlines()]
@@ -103,7 +103,7 @@ def test_a_recorded_run_comes_out_the_same_without_a_provider(recorded: Path) ->
     done = play_again(recorded)
     assert done.difference is None
     assert done.stages == 12
-    assert done.calls == 3 * (1 + ASKED)
+    assert done.calls == 3 * (1 + 2 * ASKED)
     assert done.strayed == ()
     # The agents print how long they took.
     assert set(done.timed) <= {f"gen_{n}/target_agent_stdout.log" for n in (1, 2, 3)}
@@ -117,7 +117,7 @@ def test_a_program_that_throws_dice_is_the_first_difference(tmp_path: Path) -> N
         + '(arguments.working_dir / "dice.txt").write_text(f"a\\n{__import__(\'os\').urandom(8)}")\n'
     )
     task = make_task(tmp_path / "task", {1: agent_with_accuracy(40), 2: dice})
-    wanted = settings(tmp_path, max_gen=2)
+    wanted = RunSettings(runs_dir=tmp_path / "runs", run_id="1", max_gen=2)
     play_scripted(task, wanted)
     session, record = make_session(task, wanted.model_copy(update={"resume": True}))
     try:
@@ -137,7 +137,7 @@ def test_an_untouched_run_verifies(recorded: Path) -> None:
     assert found.problems == ()
     assert found.extra == ()
     assert found.stages == 12
-    assert found.calls == 3 * (1 + ASKED)
+    assert found.calls == 3 * (1 + 2 * ASKED)
     assert found.bodies > ASKED
 
 
@@ -186,7 +186,7 @@ def test_a_cap_ends_the_run_in_order_and_a_larger_one_goes_on(tmp_path: Path) ->
         assert second.status == "finished"
         assert second.generations == 3
         # What was paid for before is not paid for again.
-        assert len(upstream.requests) == 3 * (1 + ASKED)
+        assert len(upstream.requests) == 3 * (1 + 2 * ASKED)
         assert asked > 0
     assert play_again(tmp_path).difference is None
 
@@ -204,7 +204,7 @@ def test_a_cap_of_a_generation_fails_that_generation_only(tmp_path: Path) -> Non
 def test_a_cap_of_the_task_binds_the_target_agent(tmp_path: Path) -> None:
     with ScriptedUpstream(think) as upstream:
         play(tmp_path, upstream.url, Rules(target=Cap.of(None, 2_500)), max_gen=1)
-        assert 0 < counted(upstream.requests, "level 1") < ASKED
+        assert 0 < counted(upstream.requests, "level 1") - ASKED < ASKED
     (record,) = generations_of(tmp_path / "runs" / "run_1")
     assert record.failure is not None
     assert "402" in record.failure
@@ -230,13 +230,13 @@ def test_an_interrupted_stage_gets_its_paid_answers_again(tmp_path: Path) -> Non
         # As a kill -9 just before the run stage's line would leave it.
         (run / "ledger.jsonl").write_bytes(ledger[0])
         play(tmp_path, upstream.url, max_gen=1, resume=True)
-        assert counted(upstream.requests, "level 1") == ASKED
+        assert counted(upstream.requests, "level 1") == 2 * ASKED
     (record,) = generations_of(run)
     again = [call for call in read_calls(run / "calls.jsonl") if call.attempt == 2]
     assert len(again) == ASKED
     assert {call.source for call in again} == {"recording"}
     assert record.cost == pytest.approx(sum(call.cost or 0 for call in read_calls(run / "calls.jsonl")))
-    assert play_again(tmp_path).difference is None
+    assert play_again(tmp_path, max_gen=1).difference is None
 
 
 def test_a_call_that_a_kill_cut_short_has_cost_its_worst_case(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_without_bodies_there_is_a_trace_and_no_replay(tmp_path: Path) -> None:
         play(tmp_path, upstream.url, Rules(keep_bodies=False), max_gen=1)
     run = tmp_path / "runs" / "run_1"
     assert not (run / "bodies").exists()
-    assert len((run / "gen_1" / "trace.jsonl").read_text().splitlines()) == 1 + ASKED
+    assert len((run / "gen_1" / "trace.jsonl").read_text().splitlines()) == 1 + 2 * ASKED
     assert verify_run(run).problems == ()
     with pytest.raises(Exception, match="--no-bodies"):
         play_again(tmp_path)
