@@ -101,10 +101,15 @@ def _read_rows(file: Path) -> list[dict[str, str]]:
                 return [{k: v for k, v in row.items() if isinstance(k, str)} for row in reader]
         text = file.read_text(encoding="utf-8")
         found = (
-            json.loads(text) if file.suffix == ".json" else [json.loads(line) for line in text.split("\n") if line.strip()]
+            json.loads(text)
+            if file.suffix == ".json"
+            else [json.loads(line) for line in text.split("\n") if line.strip()]
         )
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
         raise PlanError(f"data.file: {file.name} cannot be read: {error}") from None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise PlanError(f"data.file: {file.name} is not a list of objects")
-    return [{str(k): v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in row.items()} for row in found]
+    return [
+        {str(k): v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in row.items()}
+        for row in found
+    ]

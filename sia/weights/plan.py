@@ -34,7 +34,7 @@ class Lora(_Table):
     """The adapter: low-rank updates of linear layers (Hu et al., 2021, arXiv:2106.09685)."""
 
     rank: int = Field(default=16, ge=1, le=64, description="columns of each factor")
-    alpha: float = Field(default=32.0, gt=0, le=1024, description="the update is scaled by alpha / rank")
+    alpha: int = Field(default=32, ge=1, le=1024, description="the update is scaled by alpha / rank")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the inputs dropped in training")
     targets: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,64}$")], ...] = Field(
         default=(), max_length=32, description="names of linear layers, e.g. q_proj; empty: all but the output head"
@@ -84,7 +84,9 @@ class Reward(_Table):
         description="check: FILE:FUNCTION in the public data, such as evaluate.py:grade, or beside the plan; "
         "called as function(answer, row), gives a number",
     )
-    format: str | None = Field(default=None, max_length=200, description="regular expression that the answer must match")
+    format: str | None = Field(
+        default=None, max_length=200, description="regular expression that the answer must match"
+    )
     format_weight: float = Field(default=0.1, ge=0, le=1, description="added to the reward when it does")
 
 
@@ -144,6 +146,9 @@ class TrainingPlan(_Table):
         default=0.7, gt=0, le=4, description="entropic: nats between the weights of a group and equal weights"
     )
     gae_lambda: float = Field(default=0.95, ge=0, le=1, description="ppo: how far an advantage looks ahead")
+    gradient_checkpointing: bool = Field(
+        default=False, description="recompute activations: less memory, a third slower"
+    )
     checkpoint_seconds: float = Field(default=30.0, ge=1, le=3600, description="between checkpoints")
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     limits: PlanLimits = PlanLimits()
