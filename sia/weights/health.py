@@ -9,6 +9,7 @@ PATIENCE = 25
 """Steps in a row that must look wrong; one bad batch is no fault."""
 MAX_KL = 10.0
 """Nats a token from the start: the model then says something else altogether."""
+FAR_STEPS = 5
 SMOOTHING = 0.9
 SOLVED = 0.999
 
@@ -28,6 +29,7 @@ class Health:
     first: float | None = None
     smooth: float | None = None
     high: int = 0
+    far: int = 0
     even: int = 0
     recent: list[float] = field(default_factory=list)
 
@@ -39,7 +41,8 @@ class Health:
             return Fault(
                 "not finite", f"step {step}: loss {loss:g}, gradient {gradient_norm:g}; lower the learning rate"
             )
-        if kl is not None and kl > MAX_KL:
+        self.far = self.far + 1 if kl is not None and kl > MAX_KL else 0
+        if self.far >= FAR_STEPS:
             return Fault(
                 "diverged",
                 f"step {step}: {kl:.1f} nats a token from the start; lower the learning rate or raise kl_weight",
@@ -69,6 +72,6 @@ class Health:
             return Fault("solved", f"step {step}: every sampled answer of the last {PATIENCE} steps had full reward")
         return Fault(
             "collapsed",
-            f"step {step}: the answers of every group had equal rewards for {PATIENCE} steps, {mean:.3g} on average, and "
-            "so taught nothing; take larger groups, a finer reward, a higher temperature, or cloning first",
+            f"step {step}: the answers of every group had equal rewards for {PATIENCE} steps, {mean:.3g} on average, "
+            "and so taught nothing; take larger groups, a finer reward, a higher temperature, or cloning first",
         )

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from sia.weights.outcome import ADAPTER_CONFIG, ADAPTER_WEIGHTS
@@ -55,7 +55,7 @@ class Policy:
 
 
 def load_policy(base: Path, plan: TrainingPlan, parent: Path | None) -> Policy:
-    """Base, tokenizer and a fresh adapter, or a copy of the parent's. Raises PlanError when they cannot belong together.
+    """Base, tokenizer and a fresh adapter, or a copy of the parent's. Raises PlanError when they do not fit together.
 
     The weights are 16-bit where the machine computes with them, else 32-bit; the adapter is always 32-bit.
     """
@@ -106,7 +106,7 @@ def check_adapter(folder: Path) -> None:
         raise PlanError("the parent adapter is damaged: its weights are empty or not finite")
 
 
-def _fresh(lora: Lora, model: Any) -> LoraConfig:
+def _fresh(lora: Lora, model: PreTrainedModel) -> LoraConfig:
     linear = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     for target in lora.targets:
         if not any(name == target or name.endswith(f".{target}") for name in linear):
@@ -128,8 +128,8 @@ def _fresh(lora: Lora, model: Any) -> LoraConfig:
     )
 
 
-def _from_parent(model: Any, lora: Lora, parent: Path) -> Any:
-    """Goes on from the parent's weights: the child's form is the parent's, so a plan that asks for another is refused."""
+def _from_parent(model: PreTrainedModel, lora: Lora, parent: Path) -> PeftModel:
+    """Goes on from the parent's weights. The child's form is the parent's: a plan that asks for another is refused."""
     check_adapter(parent)
     peft = PeftModel.from_pretrained(model, parent, is_trainable=True)
     config = peft.peft_config["default"]

@@ -1,4 +1,4 @@
-"""How a training ended, as the trainer tells it: `outcome.json` in its output folder, and one line of metrics a step."""
+"""How a training went, as the trainer tells it: `outcome.json`, and a line of `metrics.jsonl` for each step."""
 
 from typing import Literal
 

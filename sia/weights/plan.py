@@ -93,11 +93,11 @@ class Reward(_Table):
 class Optimiser(_Table):
     """AdamW (Loshchilov and Hutter, 2019, arXiv:1711.05101) with a warm-up and a linear or constant schedule."""
 
-    learning_rate: float = Field(default=5e-4, gt=0, le=0.1)
+    learning_rate: float = Field(default=5e-4, gt=0, le=0.1, description="at its highest")
     warmup: float = Field(default=0.05, ge=0, le=0.5, description="share of the steps")
-    schedule: Literal["linear", "constant"] = "linear"
-    weight_decay: float = Field(default=0.0, ge=0, le=1)
-    max_gradient_norm: float = Field(default=1.0, gt=0, le=100)
+    schedule: Literal["linear", "constant"] = Field(default="linear", description="linear falls to 0 at the end")
+    weight_decay: float = Field(default=0.0, ge=0, le=1, description="share a step, times the learning rate")
+    max_gradient_norm: float = Field(default=1.0, gt=0, le=100, description="longer gradients are cut")
 
 
 class PlanLimits(_Table):
@@ -111,7 +111,7 @@ class PlanLimits(_Table):
 class TrainingPlan(_Table):
     """One update of the target model's weights."""
 
-    algorithm: Algorithm
+    algorithm: Algorithm = Field(description="how the model learns; docs/weights.md says when each fits")
     base_model: str = Field(
         default="",
         max_length=200,
@@ -150,7 +150,7 @@ class TrainingPlan(_Table):
         default=False, description="recompute activations: less memory, a third slower"
     )
     checkpoint_seconds: float = Field(default=30.0, ge=1, le=3600, description="between checkpoints")
-    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="of rows, batches, adapter and sampling")
     limits: PlanLimits = PlanLimits()
 
     @property
@@ -160,8 +160,8 @@ class TrainingPlan(_Table):
 
     @property
     def by_choice(self) -> bool:
-        """Whether an action is one of the choices, scored by its likelihood, and not a generated text."""
-        return (self.actions if self.on_policy else self.loss) == "choices" and self.algorithm != "dpo"
+        """Whether the model answers with the likeliest of the choices, and does not generate a text."""
+        return self.data.choices is not None and not (self.on_policy and self.actions == "text")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -184,8 +184,9 @@ def _impossible(plan: TrainingPlan) -> str | None:
         return f"{plan.algorithm} learns from given answers: name the column in data.answer"
     if data.answer is None and plan.on_policy and reward.kind == "labels":
         return "reward.kind labels needs data.answer; without labels take check or majority"
-    if plan.by_choice and data.choices is None:
-        return f"{'actions' if plan.on_policy else 'loss'} = choices needs data.choices"
+    wanted = "actions" if plan.on_policy else "loss" if plan.algorithm == "cloning" else None
+    if data.choices is None and wanted and getattr(plan, wanted) == "choices":
+        return f"{wanted} = choices needs data.choices"
     if data.choices and len(set(data.choices)) < len(data.choices):
         return "data.choices holds an answer twice"
     if (reward.kind == "check") != (reward.function is not None):

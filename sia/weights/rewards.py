@@ -54,7 +54,7 @@ def _base_reward(plan: TrainingPlan, public: Path, author: Path) -> RewardGroup:
 
 
 def _majority(answers: Sequence[str], example: Example) -> list[float]:
-    """1 for the commonest answer of the group, when it is commoner than any other (Zuo et al., 2025, arXiv:2504.16084)."""
+    """1 for the answer that is commoner than any other of the group (Zuo et al., 2025, arXiv:2504.16084, "TTRL")."""
     counts = Counter(map(normal, answers)).most_common(2)
     if len(counts) > 1 and counts[0][1] == counts[1][1]:
         return [0.0] * len(answers)

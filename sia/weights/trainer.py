@@ -1,9 +1,9 @@
 """`python -m sia.weights.trainer`: one update of the target model's weights by a plan, as a program in the jail.
 
-It reads the plan, the public data, the base model and where there is one the parent adapter, and writes into one folder:
-`adapter_model.safetensors` and `adapter_config.json`, `outcome.json`, `metrics.jsonl`. Its checkpoints lie in a folder of
-their own; started again after a kill, it goes on from the last one. Exit status 0: it ended in order, for better or
-worse; 3: the plan was refused before the first step. Both are told in `outcome.json`.
+It reads the plan, the public data, the base model and where there is one the parent adapter, and writes into one
+folder: `adapter_model.safetensors` and `adapter_config.json`, `outcome.json`, `metrics.jsonl`. Its checkpoints lie in a
+folder of their own; started again after a kill, it goes on from the last one. Exit status 0: it ended in order, for
+better or worse; 3: the plan was refused. Both are told in `outcome.json`.
 """
 
 import argparse

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd import backward
 
 from sia.weights.algorithms.best_of_n import best_of_n_loss, best_weights
 from sia.weights.algorithms.cloning import choice_loss, token_loss
@@ -13,7 +14,7 @@ from sia.weights.algorithms.dpo import dpo_loss
 from sia.weights.algorithms.entropic import entropic_advantages
 from sia.weights.algorithms.grpo import group_advantages, grpo_loss
 from sia.weights.algorithms.ppo import gae, ppo_loss, token_rewards, whitened
-from sia.weights.algorithms.reinforce import kl_estimate, leave_one_out, reinforce_loss
+from sia.weights.algorithms.reinforce import leave_one_out, reinforce_loss
 from sia.weights.examples import Example
 from sia.weights.model import Policy
 from sia.weights.plan import TrainingPlan
@@ -84,7 +85,7 @@ def _cloning(
     for part in by_length([len(p) for p in prompts], plan.micro_batch):
         rows = [prompts[i] for i in part]
         tokens += sum(map(len, rows))
-        if choices is not None:
+        if choices is not None and plan.loss == "choices":
             assert plan.data.choices is not None
             index = torch.tensor([plan.data.choices.index(examples[i].answer or "") for i in part])
             scores, _ = score_choices(policy, rows, choices)
@@ -95,10 +96,10 @@ def _cloning(
             tokens += sum(map(len, answers))
             scored = score_answers(policy, rows, answers)
             loss = token_loss(scored.logp, scored.mask)
-        (loss * len(part) / len(examples)).backward()
-        total += float(loss) * len(part) / len(examples)
+        backward(loss * len(part) / len(examples))
+        total += float(loss.detach()) * len(part) / len(examples)
     norm = apply()
-    return StepReport(total, norm, tokens, reward=right / len(examples) if choices is not None else None)
+    return StepReport(total, norm, tokens, reward=right / len(examples) if plan.loss == "choices" else None)
 
 
 def _preferences(policy: Policy, plan: TrainingPlan, examples: Sequence[Example], apply: Apply) -> StepReport:
@@ -116,8 +117,8 @@ def _preferences(policy: Policy, plan: TrainingPlan, examples: Sequence[Example]
         logp = _whole(score_answers(policy, rows, answers))
         n = len(part)
         loss = dpo_loss(logp[:n], logp[n:], reference[:n], reference[n:], plan.dpo_beta)
-        (loss * n / len(pairs)).backward()
-        total += float(loss) * n / len(pairs)
+        backward(loss * n / len(pairs))
+        total += float(loss.detach()) * n / len(pairs)
         right += float((logp[:n] > logp[n:]).sum())
     return StepReport(total, apply(), tokens, reward=right / len(pairs) if pairs else 1.0)
 
@@ -163,12 +164,13 @@ def _on_policy(
         for part, target, share in zip(parts, targets, weights, strict=True):
             now = evaluate(policy, plan, part.prompts, part.actions, choices)
             loss = _objective(plan, now, part, target)
-            (loss * share).backward()
-            total += float(loss) * share
+            backward(loss * share)
+            total += float(loss.detach()) * share
         norm = apply()
     rewards = torch.cat([part.rewards for part in parts])
     count = sum(float(part.mask.sum()) for part in parts)
-    kl = sum(float((kl_estimate(part.old, part.reference) * part.mask).sum()) for part in parts) / count
+    # The plain estimate of the KL: the other one is dominated by rare answers, and would raise false alarms.
+    kl = sum(float(((part.old - part.reference) * part.mask).sum()) for part in parts) / count
     entropy = sum(float((part.entropy * part.mask).sum()) for part in parts) / count
     spread = float((rewards.amax(dim=1) > rewards.amin(dim=1)).float().mean())
     tokens = sum(part.tokens for part in parts)
@@ -204,7 +206,7 @@ def _ppo_targets(plan: TrainingPlan, parts: Sequence[Rollouts]) -> list[_Target]
         found.append(gae(by_token, part.values, part.mask, plan.gae_lambda))
     flat = torch.cat([advantages.reshape(-1) for advantages, _ in found])
     mask = torch.cat([part.mask.reshape(-1) for part in parts])
-    even = whitened(flat, mask).split([part.mask.numel() for part in parts])
+    even = torch.split(whitened(flat, mask), [part.mask.numel() for part in parts])
     return [
         _Target(white.view_as(advantages), returns) for white, (advantages, returns) in zip(even, found, strict=True)
     ]

@@ -1,6 +1,6 @@
 """Proximal policy optimisation with generalised advantage estimation (Schulman et al., 2017, arXiv:1707.06347; GAE:
-Schulman et al., 2016, arXiv:1506.02438), with the KL penalty in the reward as for language models (Ziegler et al., 2019,
-arXiv:1909.08593).
+Schulman et al., 2016, arXiv:1506.02438), with the KL penalty in the reward as for language models (Ziegler et al.,
+2019, arXiv:1909.08593).
 
 r_t = -k (log p_old(y_t) - log q(y_t)),  and the answer's reward is added at its last token
 d_t = r_t + V_{t+1} - V_t                  (discount 1; V is 0 after the last token)
