@@ -149,7 +149,7 @@ class TrainingPlan(_Table):
     gradient_checkpointing: bool = Field(
         default=False, description="recompute activations: less memory, a third slower"
     )
-    checkpoint_seconds: float = Field(default=30.0, ge=1, le=3600, description="between checkpoints")
+    checkpoint_seconds: float = Field(default=30.0, ge=0.1, le=3600, description="between checkpoints")
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="of rows, batches, adapter and sampling")
     limits: PlanLimits = PlanLimits()
 
