@@ -14,10 +14,12 @@ from sia.stages.evaluation import score_stage
 from sia.stages.measured import measured_again
 from sia.stages.session import CapReachedError, Session
 from sia.stages.target import run_stage
+from sia.stages.training import train_stage
 from sia.store.records import FinalScores, RunRecord, Stage
 
 STAGES: dict[Stage, Callable[[Session, OnLine], None]] = {
     "author": author_stage,
+    "train": train_stage,
     "run": run_stage,
     "score": score_stage,
     "decide": lambda session, _: decide_stage(session),

@@ -30,6 +30,7 @@ BARS = "▁▂▃▄▅▆▇█"
 VERDICT_STYLE = {"improved": "green", "first": "cyan", "regressed": "red", "failed": "bold red"}
 STAGE_WORDS = {
     "author": "the author writes the agent",
+    "train": "the trainer updates the weights",
     "run": "the agent works",
     "score": "the evaluator measures",
     "decide": "deciding",

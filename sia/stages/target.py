@@ -30,6 +30,8 @@ from sia.store.run_directory import (
     META_PROMPT,
     RESULTS_FILE,
 )
+from sia.weights.adapter import ADAPTER_DIR, publish_adapter
+from sia.weights.plan import EXAMPLES_FILE
 
 RESERVED = frozenset((*HANDED_ON, TRANSCRIPT_FILE, META_PROMPT, FEEDBACK_PROMPT, AUTHOR_LOG)) | {
     AGENT_LOG,
@@ -37,6 +39,8 @@ RESERVED = frozenset((*HANDED_ON, TRANSCRIPT_FILE, META_PROMPT, FEEDBACK_PROMPT,
     RESULTS_FILE,
     GENERATION_FILE,
     TRACE_FILE,
+    EXAMPLES_FILE,
+    ADAPTER_DIR,
 }
 """Names in a generation's folder that an agent's outputs can never take."""
 
@@ -54,7 +58,7 @@ def run_stage(session: Session, on_line: OnLine) -> None:
         work.mkdir()
         outputs.mkdir()
         agent = session.run.generation_dir(number) / AGENT_FILE
-        with model_access(session, "target") as access:
+        with model_access(session, "target", adapter=serve_adapter(session)) as access:
             outcome = session.jail.run(agent_command(session, agent, python, work, log, access), on_line)
         raise_if_cap_reached(access)
         failure = _failure_of(outcome)
@@ -70,6 +74,15 @@ def run_stage(session: Session, on_line: OnLine) -> None:
             failure=failure,
         )
         _commit(session, record, [log, *sorted(outputs.iterdir())])
+
+
+def serve_adapter(session: Session) -> str | None:
+    """Digest of the adapter that the open generation's model answers with, ready to be served."""
+    digest = session.progress.open.adapter
+    if digest is not None:
+        folder = session.run.generation_dir(session.progress.adapters[digest])
+        publish_adapter(folder / ADAPTER_DIR, digest)
+    return digest
 
 
 def _commit(session: Session, record: Ran, files: list[Path]) -> None:

@@ -11,10 +11,9 @@ from torch.optim import Optimizer
 
 from sia.store.durable import files_under, sync_file, sync_folder
 from sia.weights.model import Policy
-from sia.weights.outcome import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from sia.weights.outcome import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BEST_DIR
 
 CHECKPOINT = "checkpoint"
-BEST = "best"
 _STATE, _MARKS = "state.pt", "marks.json"
 
 
@@ -71,18 +70,18 @@ def load_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, digest: 
 
 def save_best(folder: Path, policy: Policy) -> None:
     """Keeps the adapter as it is now as the best so far. Raises OSError; the former best then stays."""
-    _replace(folder / BEST, lambda new: _write_adapter(policy, new))
+    _replace(folder / BEST_DIR, lambda new: _write_adapter(policy, new))
 
 
 def has_best(folder: Path) -> bool:
     """Whether there is an adapter to leave."""
-    _settle(folder / BEST)
-    return (folder / BEST / ADAPTER_WEIGHTS).is_file()
+    _settle(folder / BEST_DIR)
+    return (folder / BEST_DIR / ADAPTER_WEIGHTS).is_file()
 
 
 def best_adapter(folder: Path) -> tuple[Path, Path]:
     """The two files of the best adapter."""
-    return folder / BEST / ADAPTER_WEIGHTS, folder / BEST / ADAPTER_CONFIG
+    return folder / BEST_DIR / ADAPTER_WEIGHTS, folder / BEST_DIR / ADAPTER_CONFIG
 
 
 def _write_adapter(policy: Policy, folder: Path) -> None:

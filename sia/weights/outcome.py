@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 OUTCOME_FILE = "outcome.json"
 METRICS_FILE = "metrics.jsonl"
+BEST_DIR = "best"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 
