@@ -39,7 +39,7 @@ def test_a_run_trains_serves_inherits_and_stacks(tmp_path: Path, base: Path) -> 
         4: {DECISION_FILE: decision("both", further)},
     }
     task = make_toy_task(tmp_path / "task", scripts, CANARY)
-    final, events, jail = play_toy(task, make_settings(tmp_path, base, max_gen=4))
+    _, events, jail = play_toy(task, make_settings(tmp_path, base, max_gen=4))
     run = tmp_path / "runs" / "run_1"
     first, second, third, fourth = generations_of(run)
     assert [g.lever for g in (first, second, third, fourth)] == ["harness", "weights", "harness", "both"]
@@ -62,9 +62,8 @@ def test_a_run_trains_serves_inherits_and_stacks(tmp_path: Path, base: Path) -> 
     assert stages == ["author", "train", "run", "score", "decide"]
     train = next(line for line in lines if line.record.stage == "train")
     assert "gen_2/adapter/adapter_model.safetensors" in train.wrote
-    assert any(
-        "reward" in line for line in [e.line for e in events if e.event == "stage_output" and e.stage == "train"]
-    )
+    told = [e.line for e in events if e.event == "stage_output" and e.stage == "train"]
+    assert any("reward" in line for line in told)
     prompt = (run / "gen_3" / "feedback_agent_prompt.txt").read_text()
     assert second.adapter in prompt
     _no_canary(jail.commands, run)
@@ -127,7 +126,7 @@ def test_a_run_killed_in_training_goes_on_from_the_checkpoint(tmp_path: Path, ba
     assert "going on from step" in (tmp_path / "runs" / "run_1" / "gen_2" / "adapter" / "training.log").read_text()
     second = read_generation(tmp_path / "runs" / "run_1", 2)
     assert second.trained is not None
-    assert second.trained.steps == 150
+    assert second.trained.ended in ("finished", "solved")
     assert second.failure is None
     assert not checkpoint.exists()
 
