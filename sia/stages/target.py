@@ -61,7 +61,7 @@ def run_stage(session: Session, on_line: OnLine) -> None:
         with model_access(session, "target", adapter=serve_adapter(session)) as access:
             outcome = session.jail.run(agent_command(session, agent, python, work, log, access), on_line)
         raise_if_cap_reached(access)
-        failure = _failure_of(outcome)
+        failure = failure_of(outcome)
         if failure:
             raise_if_disk_full(session, failure)
         notes = collect_outputs(work, outputs, RESERVED)
@@ -80,9 +80,13 @@ def serve_adapter(session: Session) -> str | None:
     """Digest of the adapter that the open generation's model answers with, ready to be served."""
     digest = session.progress.open.adapter
     if digest is not None:
-        folder = session.run.generation_dir(session.progress.adapters[digest])
-        publish_adapter(folder / ADAPTER_DIR, digest)
+        publish_adapter(adapter_folder(session, digest), digest)
     return digest
+
+
+def adapter_folder(session: Session, digest: str) -> Path:
+    """Where the run keeps the adapter. Raises KeyError for one that it never trained."""
+    return session.run.generation_dir(session.progress.adapters[digest]) / ADAPTER_DIR
 
 
 def _commit(session: Session, record: Ran, files: list[Path]) -> None:
@@ -127,7 +131,8 @@ def agent_python(session: Session, folder: Path, on_line: OnLine) -> Path:
         raise ValueError(f"{REQUIREMENTS_FILE}: {error.problem}") from None
 
 
-def _failure_of(outcome: Outcome) -> str | None:
+def failure_of(outcome: Outcome) -> str | None:
+    """Why the target agent failed, in words; None when it did not."""
     if outcome.succeeded:
         return None
     if outcome.stopped_by:

@@ -18,6 +18,7 @@ from sia.author.decision import parse_decision
 from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
 from sia.stages.session import Session, own_mounts, program_environment, raise_if_disk_full
+from sia.stages.target import adapter_folder
 from sia.store.records import Trained
 from sia.weights.adapter import ADAPTER_DIR, ADAPTER_FILES, adapter_digest, publish_adapter
 from sia.weights.outcome import BEST_DIR, METRICS_FILE, OUTCOME_FILE, Ending, TrainingOutcome
@@ -137,10 +138,9 @@ def _parent(session: Session, plan: TrainingPlan) -> Path | None:
     digest = plan.parent_adapter
     if digest is None:
         return None
-    generation = session.progress.adapters.get(digest)
-    if generation is None:
+    if digest not in session.progress.adapters:
         raise PlanError(f"parent_adapter: this run has no adapter {digest[:12]}")
-    return publish_adapter(session.run.generation_dir(generation) / ADAPTER_DIR, digest)
+    return publish_adapter(adapter_folder(session, digest), digest)
 
 
 def _told(out: Path) -> TrainingOutcome | None:

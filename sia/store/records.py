@@ -125,6 +125,29 @@ class FinalScores(Frozen):
     sealed: Score | None = Field(description="on items that nobody saw during the run; None: too few items to seal any")
 
 
+class Cell(Frozen):
+    """One cell of the attribution: a harness with a model, scored on all items."""
+
+    harness: int = Field(description="generation whose target agent it is")
+    adapter: str | None = Field(description="digest; None: the base model")
+    score: Score | None
+    failure: str | None = None
+
+
+class Attribution(Frozen):
+    """What each lever is worth: {first, best harness} x {base, best adapter} on the same items."""
+
+    first: int
+    best: int
+    adapter: str
+    cells: tuple[Cell, ...] = Field(
+        description="first with base, first with adapter, best with base, best with adapter"
+    )
+    weights_alone: Verdict | None = Field(description="first harness with the adapter against the one without")
+    harness_alone: Verdict | None = Field(description="best harness without the adapter against the first; None: same")
+    both: Verdict | None = Field(description="best harness with the adapter against the first without")
+
+
 class RunRecord(Frozen):
     """`run.json`: what was asked for, with what, and how it ended."""
 
@@ -163,3 +186,4 @@ class RunRecord(Frozen):
     calls: str = Field(default="", description="the same of calls.jsonl")
     digest: str = Field(default="", description="SHA-256 of this file with an empty digest")
     sealed_verdict: Verdict | None = Field(default=None, description="best against the first scored, on sealed items")
+    attribution: Attribution | None = Field(default=None, description="of a run that kept an adapter")

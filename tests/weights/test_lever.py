@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sia.author.brief import AGENT_FILE, DECISION_FILE
+from sia.cli.live import summary
 from sia.store.catalog import generations_of, read_generation
 from sia.store.ledger import read_ledger
+from sia.store.records import RunRecord
 from sia.weights.adapter import adapter_digest
 from sia.weights.plan import EXAMPLES_FILE, REWARD_FILE
 from tests.weights.play import AGENT, decision, make_settings, make_toy_task, play_toy
@@ -39,7 +41,7 @@ def test_a_run_trains_serves_inherits_and_stacks(tmp_path: Path, base: Path) -> 
         4: {DECISION_FILE: decision("both", further)},
     }
     task = make_toy_task(tmp_path / "task", scripts, CANARY)
-    _, events, jail = play_toy(task, make_settings(tmp_path, base, max_gen=4))
+    final, events, jail = play_toy(task, make_settings(tmp_path, base, max_gen=4))
     run = tmp_path / "runs" / "run_1"
     first, second, third, fourth = generations_of(run)
     assert [g.lever for g in (first, second, third, fourth)] == ["harness", "weights", "harness", "both"]
@@ -67,6 +69,21 @@ def test_a_run_trains_serves_inherits_and_stacks(tmp_path: Path, base: Path) -> 
     prompt = (run / "gen_3" / "feedback_agent_prompt.txt").read_text()
     assert second.adapter in prompt
     _no_canary(jail.commands, run)
+    _two_by_two(final, second.adapter)
+
+
+def _two_by_two(final: RunRecord, adapter: str | None) -> None:
+    """The levers' worth: here the weights are worth all, the harness nothing."""
+    found = final.attribution
+    assert found is not None
+    assert found.adapter == adapter
+    assert [cell.adapter for cell in found.cells] in ([None, adapter, None, adapter], [None, adapter])
+    values = [cell.score.value for cell in found.cells if cell.score]
+    assert values[1] == values[-1] == 1.0
+    assert values[0] < 0.9
+    assert found.weights_alone is not None
+    assert found.weights_alone.outcome == "improved"
+    assert any("weights alone" in line for line in summary(final))
 
 
 def _no_canary(commands: list, run: Path) -> None:  # type: ignore[type-arg]
