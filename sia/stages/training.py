@@ -70,8 +70,7 @@ def train_stage(session: Session, on_line: OnLine) -> None:
                 raise_if_disk_full(session, outcome.last_line)
         digest = _take(place, told)
         record = _record(plan, told, outcome, digest)
-        session.run.commit(number, record, [staging / ADAPTER_DIR])
-        session.progress.add(record)
+        session.progress.add(session.run.commit(number, record, [staging / ADAPTER_DIR]))
     shutil.rmtree(checkpoints.parent, ignore_errors=True)
 
 
