@@ -15,7 +15,7 @@ from sia.author.offline.kinds.table import TableSchema, look_at_table
 from sia.weights.plan import EXAMPLES_FILE, Data, Lora, Optimiser, PlanLimits, TrainingPlan
 
 MAX_LABELS = 20
-STEPS = 400
+STEPS = 160
 BATCH = 16
 TRAINING_SECONDS = 420.0
 
