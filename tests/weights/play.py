@@ -97,8 +97,10 @@ def make_settings(tmp_path: Path, base: Path, **more: object) -> RunSettings:
     return RunSettings.model_validate(given | {"task_model": f"local/{base}", "sealed_fraction": 0.0} | more)
 
 
-def make_toy_session(task_root: Path, settings: RunSettings) -> tuple[Session, RunRecord, SpyJail]:
-    """A session with the scripted author and the real gateway and model server; reopens with `resume`."""
+def make_toy_session(
+    task_root: Path, settings: RunSettings, author: AuthorProgram = AUTHOR
+) -> tuple[Session, RunRecord, SpyJail]:
+    """A session with the scripted author or another, the real gateway and model server; reopens with `resume`."""
     task, jail = load_task(task_root), SpyJail()
     assert settings.run_id
     if settings.resume:
@@ -111,7 +113,7 @@ def make_toy_session(task_root: Path, settings: RunSettings) -> tuple[Session, R
         task=task,
         run=run,
         settings=settings,
-        author=AUTHOR,
+        author=author,
         jail=jail,
         guard=LeakGuard(task.private_dir, task.public_dir),
         python=Path(sys.executable),
@@ -122,9 +124,11 @@ def make_toy_session(task_root: Path, settings: RunSettings) -> tuple[Session, R
     return session, read_run_record(run.path), jail
 
 
-def play_toy(task_root: Path, settings: RunSettings) -> tuple[RunRecord, list[Event], SpyJail]:
+def play_toy(
+    task_root: Path, settings: RunSettings, author: AuthorProgram = AUTHOR
+) -> tuple[RunRecord, list[Event], SpyJail]:
     """Runs a whole run; its final record, its events, and the jail with all commands."""
-    session, record, jail = make_toy_session(task_root, settings)
+    session, record, jail = make_toy_session(task_root, settings, author)
     events: list[Event] = []
     try:
         return run_generations(session, record, events.append), events, jail

@@ -120,7 +120,7 @@ def test_a_corrupt_parent_is_refused(damage: str, tmp_path: Path, base: Path, pu
     [
         ({"lora": {"targets": ["flux_proj"]}}, "no linear layer 'flux_proj'; it has"),
         ({"lora": {"top_layers": 9}}, "2 blocks"),
-        ({"prompt_tokens": 100}, "64 positions"),
+        ({"prompt_tokens": 1000}, "512 positions"),
         ({"steps": 10**9}, "steps"),
         ({"lora": {"rank": 10**6}}, "rank"),
     ],

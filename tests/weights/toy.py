@@ -1,12 +1,12 @@
 """A tiny random base model and a toy task whose optimum is known: each word has one right answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from sia.weights.outcome import TrainingOutcome
 from sia.weights.plan import TrainingPlan
@@ -14,13 +14,14 @@ from sia.weights.training import Job, train
 
 WORDS = ("sun", "moon", "river", "stone", "wind", "leaf")
 ANSWERS = ("yes", "no")
+OTHERS = ("is", "it", ":", "word", "label", "1", "2", ",", "shared", "by")
 
 
 def make_base(folder: Path, seed: int = 0) -> Path:
     """A random Llama of 2 blocks that knows the toy's words; saved in transformers' form."""
-    vocabulary = {w: i for i, w in enumerate(("<pad>", "<s>", "</s>", "<unk>", *WORDS, *ANSWERS, "is", "it", ":"))}
+    vocabulary = {w: i for i, w in enumerate(("<pad>", "<s>", "</s>", "<unk>", *WORDS, *ANSWERS, *OTHERS))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(folder)
@@ -31,7 +32,7 @@ def make_base(folder: Path, seed: int = 0) -> Path:
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        max_position_embeddings=64,
+        max_position_embeddings=512,
         initializer_range=0.3,
         pad_token_id=0,
         bos_token_id=1,
@@ -39,6 +40,21 @@ def make_base(folder: Path, seed: int = 0) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def teach(base: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Changes the base itself, so that it answers each prompt of `pairs` with its answer."""
+    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    model = LlamaForCausalLM.from_pretrained(base, local_files_only=True)
+    ids = torch.tensor([tokenizer(prompt)["input_ids"] for prompt, _ in pairs])
+    answers = torch.tensor([tokenizer(answer, add_special_tokens=False)["input_ids"][0] for _, answer in pairs])
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(model(input_ids=ids).logits[:, -1], answers)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.save_pretrained(base)
 
 
 def make_public(folder: Path, copies: int = 8) -> Path:

@@ -79,7 +79,7 @@ def training_plan(recipe: Recipe, schema: TableTextSchema, brief: Brief, adapter
         ),
         optimiser=Optimiser(learning_rate=1e-3 if adapter is None else 3e-4),
         loss="choices",
-        steps=min(STEPS, max(40, 6 * schema.table.rows // BATCH)),
+        steps=STEPS,
         batch=BATCH,
         prompt_tokens=256,
         answer_tokens=8,
