@@ -20,6 +20,7 @@ import torch
 from torch.optim import AdamW
 
 from sia.store.durable import digest_file
+from sia.store.run_directory import remove
 from sia.weights.checkpoints import Marks, best_adapter, has_best, load_checkpoint, save_best, save_checkpoint
 from sia.weights.examples import Example, Examples, read_examples
 from sia.weights.health import Fault, Health
@@ -118,12 +119,17 @@ def _prepare(job: Job, say: Say, started: float) -> _Run:
     if marks is not None:
         say(f"going on from step {marks.step}")
     else:
-        shutil.rmtree(job.work, ignore_errors=True)
-        job.work.mkdir(parents=True)
+        _empty(job.work)
         marks = Marks(digest=digest, steps=plan.steps)
     size = sum(p.numel() for p in policy.model.parameters() if p.requires_grad)
     say(f"{plan.algorithm} on {policy.device}, {size:,} parameters to train, {plan.steps} steps")
     return _Run(job, plan, policy, examples, reward, choices, optimiser, marks, say, started)
+
+
+def _empty(folder: Path) -> None:
+    """Removes what another training left; the folder itself may be a mount."""
+    for entry in folder.iterdir():
+        remove(entry)
 
 
 def _steps(run: _Run) -> Fault | None:

@@ -52,7 +52,7 @@ def make_table_task(root: Path, joined: bool) -> Path:
     (private / "evaluate.py").write_text(EVALUATOR)
     (root / "task.toml").write_text(
         "[task]\nkind = 'tabular'\n[limits]\nseconds = 120\n[metric]\nname = 'accuracy'\ndirection = 'max'\n"
-        "[agent]\nanswers = 'model'\n"
+        "[agent]\nanswers = 'model'\npackages = ['pandas>=2.2']\n"
     )
     return root
 
