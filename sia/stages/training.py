@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from sia.author.brief import DECISION_FILE
 from sia.author.decision import parse_decision
+from sia.jail.program import program_environment
 from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
-from sia.stages.session import Session, own_mounts, program_environment, raise_if_disk_full
+from sia.stages.session import Session, own_mounts, raise_if_disk_full
 from sia.stages.target import adapter_folder
 from sia.store.records import Trained
 from sia.weights.adapter import ADAPTER_DIR, ADAPTER_FILES, adapter_digest, publish_adapter
@@ -31,6 +32,7 @@ START_SECONDS = 180.0
 MEMORY_SHARE = 1.25
 """The trainer ends by itself at the plan's limit; the jail only where that fails."""
 MAX_DISK_BYTES = 8 << 30
+MAX_PROCESSES = 512
 MAX_ADAPTER_BYTES = 1 << 30
 MAX_TEXT_BYTES = 64 << 20
 
@@ -112,6 +114,7 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
         limits=Limits(
             seconds=plan.limits.seconds + START_SECONDS,
             memory_bytes=int(plan.limits.memory_bytes * MEMORY_SHARE),
+            processes=MAX_PROCESSES,
             disk_bytes=MAX_DISK_BYTES,
         ),
         mounts=(
@@ -123,7 +126,7 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
             Mount(place.work, writable=True),
             *own_mounts(python),
         ),
-        environment=program_environment(place.out, python) | _python_path() | {"OMP_WAIT_POLICY": "PASSIVE"},
+        environment=program_environment(place.out, python) | _python_path(),
     )
 
 
