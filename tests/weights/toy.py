@@ -57,6 +57,17 @@ def teach(base: Path, pairs: Sequence[tuple[str, str]]) -> None:
     model.save_pretrained(base)
 
 
+def leaning(base: Path, prompts: Sequence[str]) -> list[float]:
+    """How much likelier the first answer is than the second after each prompt, as logarithms."""
+    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    model = LlamaForCausalLM.from_pretrained(base, local_files_only=True)
+    first, second = (tokenizer(a, add_special_tokens=False)["input_ids"][0] for a in ANSWERS)
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([tokenizer(p)["input_ids"] for p in prompts])).logits[:, -1]
+    found: list[float] = (logits[:, first] - logits[:, second]).tolist()
+    return found
+
+
 def make_public(folder: Path, copies: int = 8) -> Path:
     """Rows of words with the right answer: yes for the first half of them, no for the others."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Two toy tables for the offline author: one where only the weights can win, one where only the harness can.
 
-weights    Each row is a plain word that the model reads; which word has which label it has never learnt.
+weights    Each row is a plain word that the model reads; which word has which label it has never learnt. Labels alternate
+           in the order of the model's leaning, so that no cut between the two parts them.
 harness    The model has learnt the labels of the words. In the table a word is joined to a number of its own, and the
            model does not know one such value: no training on it can tell rows apart. Written out in parts, it can.
 
@@ -12,13 +13,14 @@ import argparse
 import csv
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from sia.author.program import AUTHORS
 from sia.store.catalog import generations_of
 from sia.store.records import GenerationRecord
 from tests.weights.play import make_settings, play_toy
-from tests.weights.toy import ANSWERS, WORDS, make_base, teach
+from tests.weights.toy import ANSWERS, WORDS, leaning, make_base, teach
 
 EVALUATOR = """
 import argparse, csv, json, pathlib
@@ -33,7 +35,7 @@ accuracy = sum(i["status"] == "CORRECT" for i in items) / len(items)
 """
 
 
-def make_table_task(root: Path, joined: bool) -> Path:
+def make_table_task(root: Path, joined: bool, labels: Mapping[str, str]) -> Path:
     """Words with labels, 120 to learn from and 60 to tell; `joined`: each word with a number of its own."""
     public, private = root / "data" / "public", root / "data" / "private"
     public.mkdir(parents=True)
@@ -41,8 +43,7 @@ def make_table_task(root: Path, joined: bool) -> Path:
     rows = []
     for i in range(180):
         word = WORDS[i % len(WORDS)]
-        label = ANSWERS[WORDS.index(word) >= len(WORDS) // 2]
-        rows.append({"id": str(i), "word": f"{word}_{i}" if joined else word, "label": label})
+        rows.append({"id": str(i), "word": f"{word}_{i}" if joined else word, "label": labels[word]})
     train, test = rows[:120], rows[120:]
     _write(public / "train.csv", train, ("id", "word", "label"))
     _write(public / "test.csv", test, ("id", "word"))
@@ -61,14 +62,13 @@ def play_levers(folder: Path, lever: str, seed: int, max_gen: int = 5) -> list[G
     """A run of the offline author with `--focus auto` on the toy where `lever` wins."""
     base = make_base(folder / "base", seed)
     if lever == "harness":
-        teach(
-            base,
-            [
-                (f"word 1 {word}, word 2 shared by 1\nlabel:", ANSWERS[i >= len(WORDS) // 2])
-                for i, word in enumerate(WORDS)
-            ],
-        )
-    task = make_table_task(folder / "task", joined=lever == "harness")
+        labels = {word: ANSWERS[i >= len(WORDS) // 2] for i, word in enumerate(WORDS)}
+        teach(base, [(f"word 1 {word}, word 2 shared by 1\nlabel:", label) for word, label in labels.items()])
+    else:
+        leanings = leaning(base, [f"word {word}\nlabel:" for word in WORDS])
+        order = sorted(range(len(WORDS)), key=leanings.__getitem__)
+        labels = {WORDS[i]: ANSWERS[place % 2] for place, i in enumerate(order)}
+    task = make_table_task(folder / "task", lever == "harness", labels)
     settings = make_settings(folder, base, max_gen=max_gen, seed=seed, target_score=1.0)
     play_toy(task, settings, AUTHORS["offline"])
     return generations_of(folder / "runs" / "run_1")
