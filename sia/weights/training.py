@@ -330,7 +330,7 @@ def _out_of_memory(run: _Run, error: BaseException) -> Fault:
 
 
 def _memory_fault(plan: TrainingPlan) -> Fault | None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = peak_memory()
     if peak <= plan.limits.memory_bytes:
         return None
     return Fault(
@@ -338,6 +338,16 @@ def _memory_fault(plan: TrainingPlan) -> Fault | None:
         f"{peak >> 20} MiB are above limits.memory_bytes; lower micro_batch or prompt_tokens, or set "
         "gradient_checkpointing",
     )
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process has held at most."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    # The kernel's ru_maxrss would count what the parent held before this program was loaded.
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def _digest(job: Job, plan: TrainingPlan) -> str:

@@ -155,7 +155,7 @@ def memory(model: str, public: Path) -> None:
             str(public),
         ]
         sizes[name] = int(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()[-1])
-    told = f"({sizes['ours'] >> 10} and {sizes['plain'] >> 10} MiB)"
+    told = f"({sizes['ours'] >> 20} and {sizes['plain'] >> 20} MiB)"
     print(f"training, memory / plain peft's      {sizes['ours'] / sizes['plain']:6.2f}   {told}")
 
 
@@ -218,7 +218,9 @@ def main() -> None:
     if given.part:
         step = (our_step if given.part == "ours" else plain_step)(base, given.rows)
         step(), step()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        from sia.weights.training import peak_memory
+
+        print(peak_memory())
         return
     with tempfile.TemporaryDirectory() as name:
         public = make_rows(Path(name) / "public")

@@ -1,7 +1,7 @@
 """Two toy tables for the offline author: one where only the weights can win, one where only the harness can.
 
-weights    Each row is a plain word that the model reads; which word has which label it has never learnt. Labels alternate
-           in the order of the model's leaning, so that no cut between the two parts them.
+weights    Each row is a plain word that the model reads; which word has which label it has never learnt. Labels
+           alternate in the order of the model's leaning, so that no cut between the two parts them.
 harness    The model has learnt the labels of the words. In the table a word is joined to a number of its own, and the
            model does not know one such value: no training on it can tell rows apart. Written out in parts, it can.
 
