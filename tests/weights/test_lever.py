@@ -15,6 +15,7 @@ from sia.store.records import RunRecord
 from sia.weights.adapter import adapter_digest
 from sia.weights.plan import EXAMPLES_FILE, REWARD_FILE
 from tests.weights.play import AGENT, decision, make_settings, make_toy_task, play_toy
+from tests.weights.scripted_author import APART
 from tests.weights.toy import make_base, toy_plan
 
 CANARY = "canary-5f0e77b1c2"
@@ -158,7 +159,7 @@ def test_an_author_may_bring_rows_and_reward_but_no_private_value(tmp_path: Path
     rows = "".join(json.dumps({"q": f"{w} is it :", "a": a}) + "\n" for w, a in [("sun", "yes"), ("leaf", "no")] * 20)
     reward = "def points(answer, row):\n    return float(answer == row['a'])\n"
     good = {DECISION_FILE: decision("weights", plan), EXAMPLES_FILE: rows, REWARD_FILE: reward}
-    leaky = {**good, EXAMPLES_FILE: rows + json.dumps({"q": CANARY, "a": "no"}) + "\n"}
+    leaky = {**good, EXAMPLES_FILE: rows + json.dumps({"q": CANARY[:9] + APART + CANARY[9:], "a": "no"}) + "\n"}
     missing = {DECISION_FILE: decision("weights", plan), REWARD_FILE: reward}
     task = make_toy_task(tmp_path / "task", {1: {AGENT_FILE: AGENT}, 2: leaky, 3: missing, 4: good}, CANARY)
     play_toy(task, make_settings(tmp_path, base, max_gen=4))
