@@ -18,7 +18,6 @@ from sia.author.prompts import render_prompt, render_system
 from sia.environment import resolved_packages
 from sia.evidence.context import render_context
 from sia.evidence.latest import render_evidence
-from sia.gateway.providers import LOCAL
 from sia.gateway.trace import Role
 from sia.plainfile import read_text
 from sia.stages.measured import measured_again
@@ -73,8 +72,7 @@ def _model(session: Session, role: Role) -> CalledModel | None:
     model = session.gateway.models.get(role) if session.gateway else None
     if model is None:
         return None
-    served, local = model.provider.name, model.provider.name == LOCAL
-    return CalledModel(name=model.name, dialect=model.provider.dialect, scores=local, provider=served)
+    return CalledModel(name=model.name, dialect=model.provider.dialect, provider=model.provider.name)
 
 
 def parent_of_next(session: Session) -> int | None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from sia.author.brief import Brief
 from sia.author.offline.grammar import Kind, Move, NotOfThisKind, Recipe
+from sia.author.offline.kinds.asked import scores_continuations
 from sia.author.offline.kinds.table import TableSchema, look_at_table
 from sia.weights.plan import EXAMPLES_FILE, Data, Lora, Optimiser, PlanLimits, TrainingPlan
 
@@ -49,7 +50,7 @@ class TableTextSchema:
 def look_at_labels(brief: Brief) -> TableTextSchema:
     """Reads the tables. Raises NotOfThisKind unless a few labels are to be told and the model's server scores them."""
     table = look_at_table(brief.task.public_dir)
-    if brief.task_model is None or not brief.task_model.scores:
+    if not scores_continuations(brief.task_model):
         raise NotOfThisKind("the answers must come from a model that scores labels (--task-model local/NAME)")
     train = pd.read_csv(brief.task.public_dir / table.train, dtype=str, keep_default_na=False)
     test = pd.read_csv(brief.task.public_dir / table.test, dtype=str, keep_default_na=False, nrows=1)
