@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from sia.author.brief import DECISION_FILE
 from sia.author.decision import parse_decision
+from sia.author.program import BOOT
 from sia.jail.program import program_environment
 from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
@@ -25,6 +26,7 @@ from sia.weights.adapter import ADAPTER_DIR, ADAPTER_FILES, adapter_digest, publ
 from sia.weights.outcome import BEST_DIR, METRICS_FILE, OUTCOME_FILE, Ending, TrainingOutcome
 from sia.weights.plan import EXAMPLES_FILE, PLAN_FILE, REWARD_FILE, PlanError, TrainingPlan
 
+TRAINER = "sia.weights.trainer"
 CHECKPOINTS_DIR = ".training"
 TRAINING_LOG = "training.log"
 START_SECONDS = 180.0
@@ -108,7 +110,7 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
         told["parent"] = parent
     python = Path(sys.executable)
     return Command(
-        argv=(str(python), "-m", "sia.weights.trainer", *(f"--{name}={path}" for name, path in told.items())),
+        argv=(str(python), "-P", str(BOOT), TRAINER, *(f"--{name}={path}" for name, path in told.items())),
         cwd=place.out,
         log=place.log,
         limits=Limits(
@@ -126,14 +128,8 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
             Mount(place.work, writable=True),
             *own_mounts(python),
         ),
-        environment=program_environment(place.out, python) | _python_path(),
+        environment=program_environment(place.out, python),
     )
-
-
-def _python_path() -> dict[str, str]:
-    import sia
-
-    return {"PYTHONPATH": str(Path(sia.__file__).parent.parent)}
 
 
 def _parent(session: Session, plan: TrainingPlan) -> Path | None:

@@ -9,6 +9,7 @@ import pytest
 
 from sia.author.brief import AGENT_FILE, DECISION_FILE
 from sia.cli.live import summary
+from sia.stages.training import TRAINER
 from sia.store.catalog import generations_of, read_generation
 from sia.store.ledger import read_ledger
 from sia.store.records import RunRecord
@@ -89,7 +90,7 @@ def _two_by_two(final: RunRecord, adapter: str | None) -> None:
 
 def _no_canary(commands: list, run: Path) -> None:  # type: ignore[type-arg]
     """Nothing that a trainer could read, and nothing that it left, holds a private value."""
-    trainings = [c for c in commands if "sia.weights.trainer" in c.argv]
+    trainings = [c for c in commands if TRAINER in c.argv]
     assert trainings
     seen = {mount.path for command in trainings for mount in command.mounts}
     assert not any(path.is_relative_to(run.parent.parent / "task" / "data" / "private") for path in seen)
