@@ -25,6 +25,7 @@ from sia.task.catalog import find_bundled
 from sia.task.check.gate import refuse_unfit
 from sia.task.fetch import prepare_task
 from sia.task.package import TaskPackage, task_digest
+from sia.weights.base import base_folder, check_trainable
 
 RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
@@ -41,6 +42,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
         return _resume(settings, progress)
     author = AUTHORS[settings.backend]
     check_author_model(settings, author.uses_model, author.dialect)
+    check_trainable(settings)
     check_overrides()
     jail = choose_jail(settings.sandbox)
     check_sandbox(author, jail.name)
@@ -89,6 +91,7 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
         settings = restored(settings, record)
         author = AUTHORS[settings.backend]
         check_author_model(settings, author.uses_model, author.dialect)
+        check_trainable(settings)
         check_overrides()
         task = prepare_task(task_folder(settings), progress)
         check_unchanged(task, record)
@@ -159,6 +162,7 @@ def _session(
         python=python,
         progress=fold(run.ledger.lines),
         gateway=plan.open(run.path) if plan else None,
+        base=base_folder(settings),
     )
 
 

@@ -5,19 +5,22 @@ import time
 from collections.abc import Callable
 
 from sia.errors import HostError
-from sia.events import Emit, GenerationFinished, RunFinished, RunStarted, StageOutput, StageStarted
+from sia.events import Emit, GenerationFinished, Progress, RunFinished, RunStarted, StageOutput, StageStarted
 from sia.jail.protocol import OnLine
 from sia.score.verdict import compare
+from sia.stages.attribution import attribute
 from sia.stages.author import author_stage
 from sia.stages.decision import decide_stage, refresh_views
 from sia.stages.evaluation import score_stage
 from sia.stages.measured import measured_again
 from sia.stages.session import CapReachedError, Session
 from sia.stages.target import run_stage
+from sia.stages.training import train_stage
 from sia.store.records import FinalScores, RunRecord, Stage
 
 STAGES: dict[Stage, Callable[[Session, OnLine], None]] = {
     "author": author_stage,
+    "train": train_stage,
     "run": run_stage,
     "score": score_stage,
     "decide": lambda session, _: decide_stage(session),
@@ -73,6 +76,8 @@ def _run(session: Session, record: RunRecord, emit: Emit) -> RunRecord:
             reason = f"{reached}; `--resume` with a larger one goes on"
             break
         record = _write(session, record, "running")
+    attribution = attribute(session, lambda text: emit(Progress(text=text)))
+    record = record.model_copy(update={"attribution": attribution})
     final = _write(session, record, "finished" if progress.best is not None else "failed", reason)
     emit(RunFinished(record=final))
     return final

@@ -13,7 +13,8 @@ An author is a program that runs in the jail with one writable folder, its *work
     .author/        its own between the two starts: home, conversation
 
 and leaves there `target_agent.py`, from generation 2 `improvement.md`, and where it likes `requirements.txt`,
-`decision.json` and `author_state.json`. The last is its own memory: it lies in `previous/` the next time. Authors that
+`decision.json` (see `sia.author.decision`), the `training_examples.jsonl` and `training_reward.py` that its training
+plan names, and `author_state.json`. The last is its own memory: it lies in `previous/` the next time. Authors that
 are language models also leave `.author/author_transcript.jsonl`, see `sia.author.transcript`.
 """
 
@@ -23,6 +24,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sia.score.model import Direction, Score, Verdict
+from sia.weights.plan import REWARD_FILE
 
 Lever = Literal["harness", "weights", "both"]
 
@@ -41,7 +43,7 @@ REQUIREMENTS_FILE = "requirements.txt"
 IMPROVEMENT_FILE = "improvement.md"
 DECISION_FILE = "decision.json"
 STATE_FILE = "author_state.json"
-HANDED_ON = (AGENT_FILE, REQUIREMENTS_FILE, IMPROVEMENT_FILE, DECISION_FILE, STATE_FILE)
+HANDED_ON = (AGENT_FILE, REQUIREMENTS_FILE, IMPROVEMENT_FILE, DECISION_FILE, STATE_FILE, REWARD_FILE)
 """What an author leaves, and what a later author sees of a generation beside its execution record."""
 
 
@@ -62,6 +64,22 @@ class TaskBrief(BaseModel):
     answers: Literal["any", "model"] = "any"
 
 
+class PastTraining(BaseModel):
+    """How an earlier update of the weights went."""
+
+    model_config = ConfigDict(frozen=True)
+
+    algorithm: str
+    parent_adapter: str | None
+    adapter: str | None = Field(description="digest of what it left; None: nothing")
+    ended: str
+    reason: str
+    steps: int
+    before: float | None = Field(description="reward on public validation rows, at the start")
+    after: float | None = Field(description="the same, at the end")
+    seconds: float
+
+
 class PastGeneration(BaseModel):
     """One earlier generation, as far as an author may know it: dev score only."""
 
@@ -74,6 +92,10 @@ class PastGeneration(BaseModel):
     verdict: Verdict
     failure: str | None = Field(default=None, description="stage and reason, when it failed")
     seconds: float = Field(description="wall-clock seconds that the target agent ran")
+    whole_seconds: float = Field(default=0.0, description="wall-clock seconds of all its stages")
+    cost: float = Field(default=0.0, description="US dollars of all its model calls")
+    adapter: str | None = Field(default=None, description="digest of the adapter that its agent's model ran with")
+    training: PastTraining | None = None
 
 
 class RejectedTry(BaseModel):
@@ -135,5 +157,6 @@ class Brief(BaseModel):
     best: int | None = Field(default=None, description="the best generation so far")
     rejected: tuple[RejectedTry, ...] = Field(default=(), description="latest last; bounded in number")
     task_model: CalledModel | None = Field(default=None, description="the one model that the target agent can call")
+    trainable: bool = Field(default=False, description="whether the weights of that model can be updated in this run")
     budget: Budget = Budget(generations=1)
     limits: AuthorLimits = AuthorLimits()

@@ -22,7 +22,7 @@ from sia.events import (
     StageStarted,
 )
 from sia.evidence.context import describe_score
-from sia.store.records import GenerationRecord, RunRecord
+from sia.store.records import Attribution, GenerationRecord, RunRecord
 
 STEPS = 6
 """Of an author, that are shown."""
@@ -30,6 +30,7 @@ BARS = "▁▂▃▄▅▆▇█"
 VERDICT_STYLE = {"improved": "green", "first": "cyan", "regressed": "red", "failed": "bold red"}
 STAGE_WORDS = {
     "author": "the author writes the agent",
+    "train": "the trainer updates the weights",
     "run": "the agent works",
     "score": "the evaluator measures",
     "decide": "deciding",
@@ -202,6 +203,8 @@ def summary(record: RunRecord) -> list[str]:
         lines.append(f"  sealed items (never seen)  {describe_score(best.sealed)}")
     if record.tokens:
         lines.append(f"  models                     {describe_cost(record)}, {record.tokens} tokens")
+    if record.attribution:
+        lines += attribution_lines(record.attribution)
     first, verdict = record.first_scored, record.sealed_verdict
     if first and verdict and verdict.difference is not None:
         lines.append(
@@ -209,4 +212,21 @@ def summary(record: RunRecord) -> list[str]:
             f"difference {verdict.difference:+.4f}"
             + (f", p = {verdict.p_value:.3g}" if verdict.p_value is not None else "")
         )
+    return lines
+
+
+def attribution_lines(attribution: Attribution) -> list[str]:
+    """The 2 x 2 of the levers, with the paired verdicts against the first harness on the base model."""
+    lines = ["  what each lever is worth, all items:"]
+    for cell in attribution.cells:
+        model = f"adapter {cell.adapter[:12]}" if cell.adapter else "base model"
+        lines.append(f"    generation {cell.harness}, {model:<20}  {cell.failure or describe_score(cell.score)}")
+    for name, verdict in (
+        ("weights alone", attribution.weights_alone),
+        ("harness alone", attribution.harness_alone),
+        ("both", attribution.both),
+    ):
+        if verdict and verdict.difference is not None:
+            chance = f", p = {verdict.p_value:.3g}" if verdict.p_value is not None else ""
+            lines.append(f"    {name:<13}  {verdict.difference:+.4f} ({verdict.outcome}{chance})")
     return lines

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sia.author import brief as contract
 from sia.author.attempts import forbidden_attempts
+from sia.author.brief import Lever
 from sia.author.prompts import render_repair
 from sia.author.transcript import read_transcript
 from sia.gateway.access import Access
@@ -13,6 +14,7 @@ from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine
 from sia.plainfile import read_text
 from sia.stages.agent_check import agent_problem
+from sia.stages.lever import pulled_lever
 from sia.stages.limits import limits_of
 from sia.stages.session import (
     Session,
@@ -41,6 +43,7 @@ class Draft:
     problem: str | None
     """Why what it left cannot be used; None when it can."""
     events: tuple[str, ...]
+    lever: Lever
 
 
 def author_stage(session: Session, on_line: OnLine) -> None:
@@ -66,6 +69,7 @@ def author_stage(session: Session, on_line: OnLine) -> None:
         record = Authored(
             author=session.author.name,
             parent=brief.parent,
+            lever=drafts[-1].lever,
             seconds=sum(draft.seconds for draft in drafts),
             starts=len(drafts),
             events=tuple(dict.fromkeys([*events, *attempts])),
@@ -97,10 +101,13 @@ def _write_draft(session: Session, staging: Path, workspace: Path, on_line: OnLi
         if not ending:
             ending = f"exit status {outcome.exit_status}"
         raise_if_disk_full(session, ending)
+    pulled = pulled_lever(session, workspace, staging)
     files, problem = take_files(workspace, staging)
+    problem = problem or pulled.problem
     if problem is None and session.author.uses_model:
         problem = agent_problem(session, staging, on_line)
-    return Draft(files, outcome.seconds, ending, problem, (*outcome.events, *access.events))
+    events = (*outcome.events, *access.events)
+    return Draft([*files, *pulled.files], outcome.seconds, ending, problem, events, pulled.lever)
 
 
 def _spending(session: Session, number: int) -> Spending:

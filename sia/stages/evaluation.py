@@ -1,6 +1,7 @@
 """The score stage: the evaluator measures a clean copy of the outputs against the private data."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sia.jail.program import program_environment, python_mounts
@@ -19,49 +20,64 @@ from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
 from sia.task.package import TaskPackage
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What the evaluator made of some outputs."""
+
+    measured: Measurement | ScoreFailure
+    outcome: Outcome
+    files: list[Path]
+    """Log, and `results.json` where there is one, in the staging folder."""
+
+
 def score_stage(session: Session, on_line: OnLine) -> None:
     """Runs the evaluator and records the scores, or why there are none."""
     number = session.progress.open.number
-    folder = session.run.generation_dir(number)
     with session.run.staging(number, "score") as staging:
-        # Same name as the generation's folder: evaluators may print it.
-        copy, log = staging / folder.name, staging / EVALUATION_LOG
-        copy.mkdir()
-        limits = session.task.manifest.limits
-        copy_outputs(folder, copy, RESERVED)
-        outcome = session.jail.run(
-            Command(
-                argv=(str(session.python), str(session.task.evaluator), "--gen-dir", str(copy)),
-                cwd=copy,
-                log=log,
-                limits=limits_of(session.settings, limits, limits.evaluation_seconds),
-                mounts=(
-                    *(Mount(path) for path in _parts(session.task)),
-                    Mount(copy, writable=True),
-                    *python_mounts(session.python),
-                ),
-                environment=program_environment(copy, session.python),
+        done = evaluate(session, session.run.generation_dir(number), staging, on_line)
+        if isinstance(done.measured, ScoreFailure):
+            raise_if_disk_full(session, done.measured.reason)
+        record = _record(done.measured, done.outcome)
+        session.progress.add(session.run.commit(number, record, done.files))
+
+
+def evaluate(session: Session, folder: Path, staging: Path, on_line: OnLine) -> Evaluation:
+    """Runs the evaluator on a clean copy of the outputs in `folder`; log and results are left in `staging`."""
+    # Same name as the outputs' folder: evaluators may print it.
+    copy, log = staging / "evaluation" / folder.name, staging / EVALUATION_LOG
+    copy.mkdir(parents=True)
+    limits = session.task.manifest.limits
+    copy_outputs(folder, copy, RESERVED)
+    outcome = session.jail.run(
+        Command(
+            argv=(str(session.python), str(session.task.evaluator), "--gen-dir", str(copy)),
+            cwd=copy,
+            log=log,
+            limits=limits_of(session.settings, limits, limits.evaluation_seconds),
+            mounts=(
+                *(Mount(path) for path in _parts(session.task)),
+                Mount(copy, writable=True),
+                *python_mounts(session.python),
             ),
-            on_line,
+            environment=program_environment(copy, session.python),
+        ),
+        on_line,
+    )
+    measured: Measurement | ScoreFailure
+    if outcome.stopped_by:
+        measured = ScoreFailure(reason=f"the evaluator was stopped by its {outcome.stopped_by}")
+    elif outcome.exit_status != 0:
+        measured = ScoreFailure(
+            reason=f"the evaluator ended with exit status {outcome.exit_status}: {outcome.last_line}"
         )
-        measured: Measurement | ScoreFailure
-        if outcome.stopped_by:
-            measured = ScoreFailure(reason=f"the evaluator was stopped by its {outcome.stopped_by}")
-        elif outcome.exit_status != 0:
-            measured = ScoreFailure(
-                reason=f"the evaluator ended with exit status {outcome.exit_status}: {outcome.last_line}"
-            )
-        else:
-            measured = measure_results(session, copy / RESULTS_FILE)
-        if isinstance(measured, ScoreFailure):
-            raise_if_disk_full(session, measured.reason)
-        files = [log]
-        with suppress(ValueError):
-            results = staging / RESULTS_FILE
-            results.write_bytes(read_plain(copy / RESULTS_FILE, MAX_BYTES))
-            files.append(results)
-        record = _record(measured, outcome)
-        session.progress.add(session.run.commit(number, record, files))
+    else:
+        measured = measure_results(session, copy / RESULTS_FILE)
+    files = [log]
+    with suppress(ValueError):
+        results = staging / RESULTS_FILE
+        results.write_bytes(read_plain(copy / RESULTS_FILE, MAX_BYTES))
+        files.append(results)
+    return Evaluation(measured, outcome, files)
 
 
 def _parts(task: TaskPackage) -> set[Path]:

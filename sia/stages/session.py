@@ -36,6 +36,8 @@ class Session:
     progress: RunProgress
     gateway: ModelGateway | None = None
     """None: nothing in this run needs a model."""
+    base: Path | None = None
+    """Folder of the target model's weights, in transformers' form; None: this run cannot train them."""
 
     def close(self) -> None:
         """Ends the gateway and gives the run directory free."""
@@ -48,11 +50,16 @@ class CapReachedError(Exception):
     """A cap of the whole run cut a stage short: it is not recorded, and the run stops until the cap is raised."""
 
 
-def model_access(session: Session, role: Role, cap: Cap | None = None) -> AbstractContextManager[Access]:
-    """The way of the open generation's program to its model; `cap` is of this one start, on top of all others."""
+def model_access(
+    session: Session, role: Role, cap: Cap | None = None, adapter: str | None = None
+) -> AbstractContextManager[Access]:
+    """The way of the open generation's program to its model; `cap` is of this one start, on top of all others.
+
+    `adapter` is the digest of the adapter that the model answers with.
+    """
     if session.gateway is None or modelled_as(role) not in session.gateway.models:
         return nullcontext(Access())
-    return session.gateway.access(role, session.progress.open.number, cap=cap)
+    return session.gateway.access(role, session.progress.open.number, adapter=adapter, cap=cap)
 
 
 def raise_if_cap_reached(access: Access) -> None:

@@ -30,6 +30,8 @@ from sia.store.run_directory import (
     META_PROMPT,
     RESULTS_FILE,
 )
+from sia.weights.adapter import ADAPTER_DIR, publish_adapter
+from sia.weights.plan import EXAMPLES_FILE
 
 RESERVED = frozenset((*HANDED_ON, TRANSCRIPT_FILE, META_PROMPT, FEEDBACK_PROMPT, AUTHOR_LOG)) | {
     AGENT_LOG,
@@ -37,6 +39,8 @@ RESERVED = frozenset((*HANDED_ON, TRANSCRIPT_FILE, META_PROMPT, FEEDBACK_PROMPT,
     RESULTS_FILE,
     GENERATION_FILE,
     TRACE_FILE,
+    EXAMPLES_FILE,
+    ADAPTER_DIR,
 }
 """Names in a generation's folder that an agent's outputs can never take."""
 
@@ -54,10 +58,10 @@ def run_stage(session: Session, on_line: OnLine) -> None:
         work.mkdir()
         outputs.mkdir()
         agent = session.run.generation_dir(number) / AGENT_FILE
-        with model_access(session, "target") as access:
+        with model_access(session, "target", adapter=serve_adapter(session)) as access:
             outcome = session.jail.run(agent_command(session, agent, python, work, log, access), on_line)
         raise_if_cap_reached(access)
-        failure = _failure_of(outcome)
+        failure = failure_of(outcome)
         if failure:
             raise_if_disk_full(session, failure)
         notes = collect_outputs(work, outputs, RESERVED)
@@ -70,6 +74,19 @@ def run_stage(session: Session, on_line: OnLine) -> None:
             failure=failure,
         )
         _commit(session, record, [log, *sorted(outputs.iterdir())])
+
+
+def serve_adapter(session: Session) -> str | None:
+    """Digest of the adapter that the open generation's model answers with, ready to be served."""
+    digest = session.progress.open.adapter
+    if digest is not None:
+        publish_adapter(adapter_folder(session, digest), digest)
+    return digest
+
+
+def adapter_folder(session: Session, digest: str) -> Path:
+    """Where the run keeps the adapter. Raises KeyError for one that it never trained."""
+    return session.run.generation_dir(session.progress.adapters[digest]) / ADAPTER_DIR
 
 
 def _commit(session: Session, record: Ran, files: list[Path]) -> None:
@@ -114,7 +131,8 @@ def agent_python(session: Session, folder: Path, on_line: OnLine) -> Path:
         raise ValueError(f"{REQUIREMENTS_FILE}: {error.problem}") from None
 
 
-def _failure_of(outcome: Outcome) -> str | None:
+def failure_of(outcome: Outcome) -> str | None:
+    """Why the target agent failed, in words; None when it did not."""
     if outcome.succeeded:
         return None
     if outcome.stopped_by:

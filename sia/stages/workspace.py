@@ -4,7 +4,16 @@ import shutil
 from pathlib import Path
 
 from sia.author import brief as contract
-from sia.author.brief import AuthorLimits, Brief, Budget, CalledModel, PastGeneration, RejectedTry, TaskBrief
+from sia.author.brief import (
+    AuthorLimits,
+    Brief,
+    Budget,
+    CalledModel,
+    PastGeneration,
+    PastTraining,
+    RejectedTry,
+    TaskBrief,
+)
 from sia.author.prompts import render_prompt, render_system
 from sia.environment import resolved_packages
 from sia.evidence.context import render_context
@@ -13,7 +22,7 @@ from sia.gateway.trace import Role
 from sia.plainfile import read_text
 from sia.stages.measured import measured_again
 from sia.stages.session import Session
-from sia.store.records import GenerationRecord
+from sia.store.records import GenerationRecord, Trained
 from sia.task.package import REFERENCE_AGENT, REFERENCE_SAMPLES
 
 HISTORY_LENGTH = 12
@@ -49,6 +58,7 @@ def make_brief(session: Session) -> Brief:
         rejected=_rejected(session),
         budget=_budget(session),
         task_model=_model(session, "target"),
+        trainable=session.base is not None and settings.focus != "harness",
         limits=AuthorLimits(
             model=_model(session, "author"),
             max_turns=settings.max_turns,
@@ -195,4 +205,12 @@ def _past(record: GenerationRecord) -> PastGeneration:
         verdict=record.verdict,
         failure=record.failure,
         seconds=record.seconds.get("run", 0.0),
+        whole_seconds=sum(record.seconds.values()),
+        cost=record.cost,
+        adapter=record.adapter,
+        training=_past_training(record.trained) if record.trained else None,
     )
+
+
+def _past_training(trained: Trained) -> PastTraining:
+    return PastTraining.model_validate(trained.model_dump(include=set(PastTraining.model_fields)))

@@ -22,6 +22,9 @@ def collect_outputs(source: Path, into: Path, reserved: frozenset[str]) -> tuple
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(d for d in folders if not d.startswith((".", "__pycache__")))
         at_top = Path(folder) == source
+        if at_top and (taken := sorted(reserved.intersection(folders))):
+            notes += [f"{name} is a reserved name; the agent's folder was dropped" for name in taken]
+            folders[:] = [name for name in folders if name not in reserved]
         for name in sorted(names):
             path = Path(folder, name)
             relative = path.relative_to(source)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sia.store.ledger import LedgerLine
-from sia.store.records import Authored, Decided, GenerationRecord, Ran, Scored, Stage, StageRecord
+from sia.store.records import Authored, Decided, GenerationRecord, Ran, Scored, Stage, StageRecord, Trained
 
 
 @dataclass
@@ -13,13 +13,21 @@ class OpenGeneration:
 
     number: int
     authored: Authored | None = None
+    trained: Trained | None = None
     ran: Ran | None = None
     scored: Scored | None = None
+    inherited: str | None = None
+    """Digest of the parent generation's adapter."""
+
+    @property
+    def adapter(self) -> str | None:
+        """Digest of the adapter that the agent's model runs with: the one trained here, else the parent's."""
+        return self.trained.adapter if self.trained else self.inherited
 
     @property
     def failure(self) -> str | None:
         """Stage and reason of the first failure."""
-        for record in (self.authored, self.ran, self.scored):
+        for record in (self.authored, self.trained, self.ran, self.scored):
             if record is not None and record.failure:
                 return f"{record.stage}: {record.failure}"
         return None
@@ -37,6 +45,8 @@ class OpenGeneration:
             return "decide"
         if self.authored is None:
             return "author"
+        if self.trained is None and self.authored.lever != "harness":
+            return "train"
         if self.ran is None:
             return "run"
         return "score" if self.scored is None else "decide"
@@ -44,13 +54,15 @@ class OpenGeneration:
     def record(self, decided: Decided) -> GenerationRecord:
         """`generation.json`."""
         assert self.authored is not None
-        done: list[StageRecord] = [r for r in (self.authored, self.ran, self.scored) if r is not None]
+        done: list[StageRecord] = [r for r in (self.authored, self.trained, self.ran, self.scored) if r is not None]
         spent = [r.spending for r in (self.authored, self.ran) if r is not None]
         return GenerationRecord(
             generation=self.number,
             status="failed" if self.failure else "scored",
             parent=self.authored.parent,
             lever=self.authored.lever,
+            adapter=self.adapter,
+            trained=self.trained,
             score=self.scored.dev if self.scored else None,
             verdict=decided.verdict,
             failure=self.failure,
@@ -69,6 +81,8 @@ class RunProgress:
 
     generations: list[GenerationRecord] = field(default_factory=list)
     scored: dict[int, Scored] = field(default_factory=dict)
+    adapters: dict[str, int] = field(default_factory=dict)
+    """Digest to the generation that trained it."""
     best: int | None = None
     best_since: int = 0
     """Number of generations decided since the best one."""
@@ -84,6 +98,11 @@ class RunProgress:
         self.seconds += record.seconds
         if isinstance(record, Authored):
             self.open.authored = record
+            self.open.inherited = self.generation(record.parent).adapter if record.parent else None
+        elif isinstance(record, Trained):
+            self.open.trained = record
+            if record.adapter:
+                self.adapters.setdefault(record.adapter, self.open.number)
         elif isinstance(record, Ran):
             self.open.ran = record
         else:

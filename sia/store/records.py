@@ -6,8 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sia.author.brief import Lever
 from sia.score.model import Score, Verdict
+from sia.weights.outcome import Ending
+from sia.weights.plan import Algorithm
 
-Stage = Literal["author", "run", "score", "decide"]
+Stage = Literal["author", "train", "run", "score", "decide"]
 RunStatus = Literal["running", "interrupted", "finished", "failed"]
 
 
@@ -37,6 +39,25 @@ class Authored(Frozen):
     starts: int = Field(default=1, description="2: it was told what was wrong with its files")
     events: tuple[str, ...] = Field(default=(), description="what it tried and must not, and what was cleaned up")
     spending: Spending = Spending()
+    failure: str | None = None
+
+
+class Trained(Frozen):
+    """The train stage: how the update of the target model's weights ended. It takes place when the weights lever was
+    pulled."""
+
+    stage: Literal["train"] = "train"
+    algorithm: Algorithm
+    parent_adapter: str | None = Field(description="digest of the adapter that it went on from; None: the base")
+    adapter: str | None = Field(description="digest of the adapter that it left; None: none")
+    ended: Ending | Literal["stopped"]
+    reason: str = ""
+    steps: int = 0
+    tokens: int = Field(default=0, description="read and written in training, on this machine")
+    before: float | None = Field(default=None, description="reward on public validation rows, at the start")
+    after: float | None = Field(default=None, description="the same, of the adapter that was left")
+    seconds: float
+    peak_memory_bytes: int | None = None
     failure: str | None = None
 
 
@@ -72,7 +93,7 @@ class Decided(Frozen):
     best: int | None
 
 
-StageRecord = Annotated[Authored | Ran | Scored | Decided, Field(discriminator="stage")]
+StageRecord = Annotated[Authored | Trained | Ran | Scored | Decided, Field(discriminator="stage")]
 
 
 class GenerationRecord(Frozen):
@@ -82,6 +103,8 @@ class GenerationRecord(Frozen):
     status: Literal["scored", "failed"]
     parent: int | None
     lever: Lever
+    adapter: str | None = Field(default=None, description="digest of the adapter that its agent's model ran with")
+    trained: Trained | None = Field(default=None, description="the update of this generation, if there was one")
     score: Score | None = Field(description="on the dev items, the only ones that selection may use")
     verdict: Verdict
     failure: str | None = Field(default=None, description="stage and reason")
@@ -100,6 +123,29 @@ class FinalScores(Frozen):
     all: Score
     dev: Score
     sealed: Score | None = Field(description="on items that nobody saw during the run; None: too few items to seal any")
+
+
+class Cell(Frozen):
+    """One cell of the attribution: a harness with a model, scored on all items."""
+
+    harness: int = Field(description="generation whose target agent it is")
+    adapter: str | None = Field(description="digest; None: the base model")
+    score: Score | None
+    failure: str | None = None
+
+
+class Attribution(Frozen):
+    """What each lever is worth: {first, best harness} x {base, best adapter} on the same items."""
+
+    first: int
+    best: int
+    adapter: str
+    cells: tuple[Cell, ...] = Field(
+        description="first with base, first with adapter, best with base, best with adapter"
+    )
+    weights_alone: Verdict | None = Field(description="first harness with the adapter against the one without")
+    harness_alone: Verdict | None = Field(description="best harness without the adapter against the first; None: same")
+    both: Verdict | None = Field(description="best harness with the adapter against the first without")
 
 
 class RunRecord(Frozen):
@@ -140,3 +186,4 @@ class RunRecord(Frozen):
     calls: str = Field(default="", description="the same of calls.jsonl")
     digest: str = Field(default="", description="SHA-256 of this file with an empty digest")
     sealed_verdict: Verdict | None = Field(default=None, description="best against the first scored, on sealed items")
+    attribution: Attribution | None = Field(default=None, description="of a run that kept an adapter")

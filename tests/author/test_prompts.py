@@ -86,7 +86,10 @@ def prompts() -> dict[str, str]:
         "meta_openai": render_prompt(FIRST.model_copy(update={"task_model": OPENAI}), DESCRIPTION, "", ""),
         "feedback": render_prompt(LATER, DESCRIPTION, CONTEXT, EVIDENCE),
         "feedback_decides": render_prompt(
-            LATER.model_copy(update={"focus": "auto", "task_model": GEMINI}), DESCRIPTION, CONTEXT, EVIDENCE
+            LATER.model_copy(update={"focus": "auto", "trainable": True, "task_model": GEMINI}),
+            DESCRIPTION,
+            CONTEXT,
+            EVIDENCE,
         ),
         "repair": render_repair("target_agent.py: it does not parse: line 3: invalid syntax"),
         "system": render_system(),

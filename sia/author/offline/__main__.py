@@ -7,10 +7,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sia.author import brief as contract
 from sia.author.brief import Brief
+from sia.author.decision import Decision
 from sia.author.offline.bandit import State, choose_move, learn, read_state
-from sia.author.offline.grammar import AnyKind, NotOfThisKind, Recipe
+from sia.author.offline.grammar import AnyKind, AnyMove, NotOfThisKind, Recipe
 from sia.author.offline.improvement import explain, own_estimate
 from sia.author.offline.kinds import find_kind
+from sia.weights.plan import EXAMPLES_FILE
 
 
 def main() -> None:
@@ -32,10 +34,27 @@ def main() -> None:
     state = State(kind=kind.name, recipe=dumped, move=name, rewards=latest.rewards, tried=[*latest.tried, dumped])
     (workspace / contract.AGENT_FILE).write_text(render_agent(kind, recipe, schema, brief.seed), encoding="utf-8")
     (workspace / contract.STATE_FILE).write_text(state.model_dump_json(indent=1), encoding="utf-8")
+    if brief.focus != "harness" and brief.parent is not None:
+        decide(kind, move, recipe, schema, brief, workspace)
     if brief.parent is not None:
         improvement = explain(move, state, brief, schema, own_estimate(workspace / contract.PARENT_DIR))
         (workspace / contract.IMPROVEMENT_FILE).write_text(improvement, encoding="utf-8")
     print(f"generation {brief.generation}: {name or 'first agent'}", flush=True)
+
+
+def decide(kind: AnyKind, move: AnyMove | None, recipe: Recipe, schema: object, brief: Brief, workspace: Path) -> None:
+    """`decision.json`, and where the weights are to change what they are trained on."""
+    lever = move.lever if move else "harness"
+    reason = f"{move.name}: {move.hypothesis} {move.evidence(schema)}".rstrip() if move else "nothing is left to try"
+    plan = None
+    if move and lever != "harness" and kind.plan and kind.examples:
+        past = next((past for past in brief.history if past.generation == brief.parent), None)
+        # Words that the adapter has not read need one that begins anew.
+        adapter = past.adapter if past and lever == "weights" and "rounds" in move.needs else None
+        plan = kind.plan(recipe, schema, brief, adapter)
+        kind.examples(workspace / contract.AGENT_FILE, schema, brief.task.public_dir, workspace / EXAMPLES_FILE)
+    decision = Decision(lever=lever, reason=reason, training=plan)
+    (workspace / contract.DECISION_FILE).write_text(decision.model_dump_json(indent=1), encoding="utf-8")
 
 
 def render_agent(kind: AnyKind, recipe: Recipe, schema: object, seed: int) -> str:

@@ -5,13 +5,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from sia.author.brief import STATE_FILE, Brief
+from sia.author.brief import STATE_FILE, Brief, Lever, PastGeneration
 from sia.author.offline.grammar import AnyKind, AnyMove, Recipe
 
 FAILED = -0.05
 """Reward of a move whose agent was not scored."""
 SPREAD = 0.004
 """Standard deviation of the belief in an untried move, in the units of a proportion."""
+
+
+TRAINING_SECONDS = 120.0
+"""Taken for a training's length before there was one."""
 
 
 class State(BaseModel):
@@ -45,10 +49,37 @@ def learn(state: State, brief: Brief) -> None:
     state.rewards.setdefault(state.move, []).append(reward)
 
 
+def may_pull(lever: Lever, kind: AnyKind, brief: Brief) -> bool:
+    """Whether this run allows the lever, and its model's weights can be trained."""
+    if lever == "harness":
+        return brief.focus != "weights"
+    return brief.focus != "harness" and brief.trainable and kind.plan is not None
+
+
+def expense(lever: Lever, brief: Brief) -> float:
+    """What a generation that pulls the lever costs: US dollars where calls have prices, else seconds.
+
+    The mean over earlier generations of the lever; before there are any, that of the others, and for an update of the
+    weights what a training usually takes on top.
+    """
+    priced = any(past.cost > 0 for past in brief.history)
+
+    def of(past: PastGeneration) -> float:
+        return max(past.cost, 1e-4) if priced else max(past.whole_seconds, 1.0)
+
+    own = [of(past) for past in brief.history if past.lever == lever]
+    others = [of(past) for past in brief.history]
+    if own or not others:
+        return sum(own) / len(own) if own else 1.0
+    usual = sum(others) / len(others)
+    return usual if lever == "harness" or priced else usual + TRAINING_SECONDS
+
+
 def choose_move(kind: AnyKind, base: Recipe, state: State, schema: object, brief: Brief) -> AnyMove | None:
     """Thompson sampling (W. R. Thompson, 1933, Biometrika 25:285) over the moves that lead to an untried recipe.
 
-    The belief in a move's gain is normal: its prior counts as one observation. None when nothing is left to try.
+    The belief in a move's gain is normal: its prior counts as one observation. What counts is the gain for what its
+    lever costs. None when nothing is left to try.
     """
     generator = random.Random(f"{brief.seed}/{brief.generation}")
 
@@ -57,11 +88,13 @@ def choose_move(kind: AnyKind, base: Recipe, state: State, schema: object, brief
             return False
         recipe = move.apply(base)
         allowed = brief.task.answers == "any" or recipe.asks_model()
-        return allowed and recipe.model_dump(mode="json") not in state.tried
+        return allowed and may_pull(move.lever, kind, brief) and recipe.model_dump(mode="json") not in state.tried
 
     def draw(move: AnyMove) -> float:
         seen = state.rewards.get(move.name, [])
         n = len(seen) + 1
-        return generator.gauss((move.prior + sum(seen)) / n, SPREAD / n**0.5)
+        gain = generator.gauss((move.prior + sum(seen)) / n, SPREAD / n**0.5)
+        spent = expense(move.lever, brief)
+        return gain / spent if gain > 0 else gain * spent
 
     return max((move for move in kind.moves if is_open(move)), key=draw, default=None)

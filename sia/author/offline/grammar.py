@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from sia.author.brief import Brief
+from sia.author.brief import Brief, Lever
+from sia.weights.plan import TrainingPlan
 
 Schema = TypeVar("Schema")
 """What a kind reads of the public files: columns, ids, forms of answers."""
@@ -41,6 +43,8 @@ class Move(Generic[Schema]):
     """What in the public files speaks for it."""
     needs: dict[str, object] = field(default_factory=dict)
     """Values that fields of the recipe must have before; elsewhere the move means nothing or would be a step back."""
+    lever: Lever = "harness"
+    """What it changes; a move of the weights needs a kind with a plan."""
 
     def apply(self, recipe: Recipe) -> Recipe:
         """The recipe after the move."""
@@ -66,6 +70,10 @@ class Kind(Generic[Schema]):
     """In no particular order: the bandit orders them."""
     template: str
     """File in templates/; it is given `recipe`, `schema` and `seed`."""
+    plan: Callable[[Recipe, Schema, Brief, str | None], TrainingPlan] | None = None
+    """The update of the weights for a recipe, from the base or from the adapter with this digest."""
+    examples: Callable[[Path, Schema, Path, Path], None] | None = None
+    """Writes what the plan trains on: from the agent's file and the public folder into a file."""
 
 
 AnyKind = Kind[Any]

@@ -4,6 +4,7 @@ from sia.author.brief import Brief
 from sia.author.offline.grammar import AnyKind, NotOfThisKind
 from sia.author.offline.kinds.exact_answer import EXACT_ANSWER
 from sia.author.offline.kinds.multiple_choice import MULTIPLE_CHOICE
+from sia.author.offline.kinds.table_text import TABLE_TEXT
 from sia.author.offline.kinds.tabular import TABULAR
 from sia.author.offline.kinds.text_classification import TEXT_CLASSIFICATION
 
@@ -13,6 +14,8 @@ KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (TEXT_CLASSIFICATION, T
 
 def find_kind(brief: Brief) -> tuple[AnyKind, object]:
     """The kind of the task and what it reads of the public files. Raises NotOfThisKind, saying what is missing."""
+    if brief.task.kind == TABULAR.name and brief.task.answers == "model":
+        return TABLE_TEXT, TABLE_TEXT.look(brief)
     named = KINDS.get(brief.task.kind)
     if named:
         return named, named.look(brief)

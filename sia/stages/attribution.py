@@ -1,0 +1,133 @@
+"""What each lever is worth: the first and the best harness, each without and with the best adapter, on the same items.
+
+Cells that a generation was already scored on are taken from it. The others are run and scored once, at the end of the
+run, and lie in `attribution/`; nothing of them was fed back to an author.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sia.author.brief import AGENT_FILE
+from sia.jail.protocol import OnLine
+from sia.score.measure import Measurement
+from sia.score.model import Item, ScoreFailure, Verdict
+from sia.score.verdict import compare
+from sia.stages.evaluation import evaluate
+from sia.stages.measured import measure_results, measured_again
+from sia.stages.session import Session
+from sia.stages.target import RESERVED, adapter_folder, agent_command, agent_python, failure_of
+from sia.store.durable import digest_file
+from sia.store.outputs import collect_outputs
+from sia.store.records import Attribution, Cell, GenerationRecord
+from sia.store.run_directory import AGENT_LOG, EVALUATION_LOG, RESULTS_FILE
+from sia.weights.adapter import publish_adapter
+
+ATTRIBUTION_DIR = "attribution"
+BASE_NAME = "base"
+DIGEST_CHARS = 12
+
+
+def attribute(session: Session, on_progress: Callable[[str], None]) -> Attribution | None:
+    """The 2 x 2; None when the run kept no adapter or nothing was scored."""
+    progress = session.progress
+    adapter = best_adapter(session)
+    if adapter is None or progress.best is None:
+        return None
+    first, best = min(progress.scored), progress.best
+    found: dict[tuple[int, str | None], Measurement | ScoreFailure] = {}
+    for harness in (first, best):
+        for digest in (None, adapter):
+            found[harness, digest] = _measured(session, harness, digest, on_progress)
+    cells = tuple(_cell(harness, digest, measured) for (harness, digest), measured in found.items())
+    seed = found[first, None]
+
+    def against_seed(harness: int, digest: str | None, look: int) -> Verdict | None:
+        other = found[harness, digest]
+        if isinstance(seed, ScoreFailure) or isinstance(other, ScoreFailure) or not seed.dev_items:
+            return None
+        return compare(_items(other), _items(seed), seed.dev.direction, look, first, session.settings.seed)
+
+    return Attribution(
+        first=first,
+        best=best,
+        adapter=adapter,
+        cells=cells,
+        weights_alone=against_seed(first, adapter, 1),
+        harness_alone=against_seed(best, None, 2) if best != first else None,
+        both=against_seed(best, adapter, 3) if best != first else None,
+    )
+
+
+def best_adapter(session: Session) -> str | None:
+    """Digest of the best generation's adapter, else of the best-scored generation that ran with one."""
+    progress = session.progress
+    if progress.best is not None and progress.generation(progress.best).adapter:
+        return progress.generation(progress.best).adapter
+    with_one = [g for g in progress.generations if g.adapter and g.score]
+
+    def value(generation: GenerationRecord) -> float:
+        assert generation.score is not None
+        return generation.score.value if generation.score.direction == "max" else -generation.score.value
+
+    return max(with_one, key=value).adapter if with_one else None
+
+
+def _items(measured: Measurement) -> tuple[Item, ...]:
+    return (*measured.dev_items, *measured.sealed_items)
+
+
+def _cell(harness: int, digest: str | None, measured: Measurement | ScoreFailure) -> Cell:
+    if isinstance(measured, ScoreFailure):
+        return Cell(harness=harness, adapter=digest, score=None, failure=measured.reason)
+    return Cell(harness=harness, adapter=digest, score=measured.all)
+
+
+def _measured(
+    session: Session, harness: int, digest: str | None, on_progress: Callable[[str], None]
+) -> Measurement | ScoreFailure:
+    source = digest_file(session.run.generation_dir(harness) / AGENT_FILE)
+    for number in session.progress.scored:
+        same = digest_file(session.run.generation_dir(number) / AGENT_FILE) == source
+        if same and session.progress.generation(number).adapter == digest:
+            return measured_again(session, number)
+    folder = session.run.path / ATTRIBUTION_DIR / f"gen_{harness}-{digest[:DIGEST_CHARS] if digest else BASE_NAME}"
+    if not (folder / RESULTS_FILE).is_file():
+        on_progress(f"attribution: the agent of generation {harness} with the {'adapter' if digest else 'base model'}")
+        failure = _run_cell(session, harness, digest, folder, on_progress)
+        if failure:
+            return ScoreFailure(reason=failure)
+    return measure_results(session, folder / RESULTS_FILE)
+
+
+def _run_cell(session: Session, harness: int, digest: str | None, folder: Path, on_line: OnLine) -> str | None:
+    """Runs and scores one cell; why it could not be, if so. Its folder appears whole, or not at all."""
+    if session.gateway is None:
+        return "the run has no model to ask"
+    generation = session.run.generation_dir(harness)
+    if digest is not None:
+        publish_adapter(adapter_folder(session, digest), digest)
+    with session.run.staging(harness, "attribution") as staging:
+        work, outputs = staging / "work", staging / folder.name
+        work.mkdir()
+        outputs.mkdir()
+        try:
+            python = agent_python(session, generation, on_line)
+        except ValueError as error:
+            return str(error)
+        # No generation's account: the cells belong to none.
+        with session.gateway.access("target", 0, adapter=digest) as access:
+            command = agent_command(session, generation / AGENT_FILE, python, work, staging / AGENT_LOG, access)
+            outcome = session.jail.run(command, on_line)
+        if failure := failure_of(outcome):
+            return failure
+        collect_outputs(work, outputs, RESERVED)
+        evaluation = evaluate(session, outputs, staging, on_line)
+        if isinstance(evaluation.measured, ScoreFailure):
+            return evaluation.measured.reason
+        for file in (staging / AGENT_LOG, staging / EVALUATION_LOG, staging / RESULTS_FILE):
+            file.replace(outputs / file.name)
+        folder.parent.mkdir(exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        outputs.rename(folder)
+    return None
