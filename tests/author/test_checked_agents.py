@@ -129,4 +129,7 @@ def test_trial_has_a_small_budget_of_its_own_and_an_agent_that_hits_it_is_not_bl
     assert authored(run, 1).starts == 1
     assert "it is a title" in (run / "gen_1" / "target_agent_stdout.log").read_text()
     calls = [json.loads(line) for line in (run / "gen_1" / "trace.jsonl").read_text().splitlines()]
-    assert [call["status"] for call in calls if call["role"] == "target"] == [402, 200]
+    assert [(call["role"], call["status"]) for call in calls if call["role"] != "author"] == [
+        ("trial", 402),
+        ("target", 200),
+    ]
