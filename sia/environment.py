@@ -41,9 +41,11 @@ def agent_environment(
     on_progress: Callable[[str], None],
     base: Path = Path(sys.executable),
     name: str = "the agents' environment",
+    built: Sequence[str] = (),
 ) -> Path:
     """The interpreter of the environment that holds `packages`; built on the Python `base` when it is not there yet.
 
+    Only wheels are taken, but for the packages `built`, which have none and whose build is trusted.
     Raises HostError when it cannot be built.
     """
     wanted = sorted({str(Requirement(p)) for p in packages})
@@ -56,7 +58,7 @@ def agent_environment(
         with _lock(folder):
             if not (folder / READY).exists():
                 on_progress(f"building {name}: {', '.join(wanted) or 'no packages'}")
-                _build(folder, base, wanted, on_progress)
+                _build(folder, base, wanted, built, on_progress)
     except OSError as error:
         raise HostError(f"cannot write {folder}: {error.strerror}", "free some space, or set SIA_CACHE_DIR") from None
     return python
@@ -105,7 +107,9 @@ def _full_version(python: Path) -> str:
     return subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _build(folder: Path, base: Path, wanted: Sequence[str], on_progress: Callable[[str], None]) -> None:
+def _build(
+    folder: Path, base: Path, wanted: Sequence[str], built: Sequence[str], on_progress: Callable[[str], None]
+) -> None:
     """Installs `wanted` without running any of it: a model may have chosen it, and nothing shuts this process in.
 
     So only wheels are taken, and the new environment's Python, which executes `.pth` files, never starts after them.
@@ -122,7 +126,8 @@ def _build(folder: Path, base: Path, wanted: Sequence[str], on_progress: Callabl
         install = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
     _run(make, environment, on_progress)
     if wanted:
-        _run([*install, "--only-binary", ":all:", *wanted], environment, on_progress)
+        wheels = ["--only-binary", ":all:", *(f"--no-binary={package}" for package in built)]
+        _run([*install, *wheels, *wanted], environment, on_progress)
     places = [str(place) for place in folder.glob("lib/python*/site-packages")]
     # Agents see the environment read-only, and would compile every module at every start.
     compiling = [str(base), "-I", "-m", "compileall", "-qq", "-j", "0", *places]
