@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sia.evidence.failure import told_failure
 from sia.score.model import Score
 from sia.store.records import GenerationRecord
 
@@ -45,7 +46,7 @@ def describe_score(score: Score | None) -> str:
 
 
 def _row(record: GenerationRecord) -> str:
-    wrong = (record.failure or "").replace("|", "/")[:160]
+    wrong = told_failure(record.failure or "").replace("|", "/")[:160]
     parent = record.parent if record.parent is not None else "-"
     return (
         f"| {record.generation} | {parent} | {record.lever} | {describe_score(record.score)} "
