@@ -34,7 +34,7 @@ Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 class RunSettings(BaseModel):
     """What one run is asked to do."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     task: str | None = Field(default=None, description="name of a bundled task")
     task_dir: Path | None = Field(default=None, description="folder of a task of your own")
