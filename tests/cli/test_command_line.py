@@ -43,6 +43,7 @@ def test_underscore_spellings_are_accepted(tmp_path: Path) -> None:
     ("arguments", "word"),
     [
         (["--task", "spaceship-titanik", "--backend", "offline"], "spaceship-titanic"),
+        (["--task", "spaceship-titanik"], "spaceship-titanic"),
         (["--max-gen", "0", "--task", "x"], "--max-gen"),
         (["--max-time", "soon", "--task", "x"], "duration"),
         (["--resume"], "--run-id"),
@@ -101,6 +102,13 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path: Path, arguments: list
     error = one_line_error(sia(*arguments, cwd=tmp_path))
     assert word in error
     assert ";" in error
+
+
+def test_variable_that_is_nearly_a_setting_is_refused(tmp_path: Path) -> None:
+    error = one_line_error(sia("--task", "gpqa", cwd=tmp_path, SIA_MAX_GENS="3"))
+    assert "did you mean SIA_MAX_GEN?" in error
+    others = {"SIA_CACHE_DIR": str(tmp_path), "SIA_TASK_DIALECT": "openai", "SIA_META_MODEL": "haiku", "SIA_OWN": "1"}
+    assert "ANTHROPIC_API_KEY" in one_line_error(sia("--task", "gpqa", cwd=tmp_path, **others))
 
 
 @pytest.mark.parametrize("name", ["sia.toml", ".env"])
