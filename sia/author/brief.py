@@ -22,9 +22,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sia.score.model import Direction, Score, Verdict
-
-Lever = Literal["harness", "weights", "both"]
+from sia.score.model import Direction, Lever, Score, Verdict
 
 BRIEF_FILE = "brief.json"
 PROMPT_FILE = "prompt.txt"

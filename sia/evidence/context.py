@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sia.evidence.failure import told_failure
-from sia.score.model import Score
+from sia.score.model import describe_score
 from sia.store.records import GenerationRecord
 
 ROWS = 20
@@ -33,16 +33,6 @@ def render_context(task: str, generations: Sequence[GenerationRecord], best: int
     ]
     lines += [_row(record) for record in shown]
     return "\n".join([*lines, ""])
-
-
-def describe_score(score: Score | None) -> str:
-    """`0.801 [0.776, 0.824] n=609` for people."""
-    if score is None:
-        return "-"
-    text = f"{score.value:.4g}"
-    if score.interval:
-        text += f" [{score.interval.low:.4g}, {score.interval.high:.4g}]"
-    return text + (f" n={score.n}" if score.n is not None else " (stated, no items)")
 
 
 def _row(record: GenerationRecord) -> str:
