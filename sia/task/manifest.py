@@ -61,8 +61,8 @@ class MetricTable(_Table):
 
     name: str | None = None
     direction: Direction | None = None
-    baseline: float | None = None
-    target: float | None = None
+    baseline: float | None = Field(default=None, description="a score that needs no skill, told by `sia tasks show`")
+    target: float | None = Field(default=None, description="dev score at which a run stops")
 
 
 class LimitsTable(_Table):
@@ -83,7 +83,7 @@ class AgentTable(_Table):
     """[agent]"""
 
     packages: tuple[Package, ...] = ()
-    entry: Literal["target_agent.py"] = "target_agent.py"
+    entry: Literal["target_agent.py"] = Field(default="target_agent.py", description="the only name that is started")
     answers: Literal["any", "model"] = "any"
 
 

@@ -135,3 +135,7 @@ def test_help_is_told_either_way(tmp_path: Path, arguments: list[str]) -> None:
     done = sia(*arguments, cwd=tmp_path)
     assert done.returncode == 0
     assert "Usage: sia" in done.stdout
+
+
+def test_metric_of_a_task_is_shown_with_its_baseline(tmp_path: Path) -> None:
+    assert "metric: accuracy, max, baseline 0.25\n" in sia("tasks", "show", "gpqa", cwd=tmp_path).stdout
