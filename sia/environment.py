@@ -5,20 +5,27 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from sia.errors import HostError
 
 READY = ".ready"
 RESOLVED = "resolved.txt"
 MAX_REQUIREMENTS = 100
+_INHERITED = re.compile(
+    r"PATH|HOME|TMPDIR|LANG|LC_\w+|LD_LIBRARY_PATH|NETRC|XDG_\w+|PYENV_\w+|UV_\w+|PIP_\w+|SSL_\w+"
+    r"|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|\w+_PROXY|\w+_proxy"
+)
+"""Variables that uv and pip need; the user's keys are not among them."""
 _PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
 
 
@@ -34,9 +41,11 @@ def agent_environment(
     on_progress: Callable[[str], None],
     base: Path = Path(sys.executable),
     name: str = "the agents' environment",
+    built: Sequence[str] = (),
 ) -> Path:
     """The interpreter of the environment that holds `packages`; built on the Python `base` when it is not there yet.
 
+    Only wheels are taken, but for the packages `built`, which have none and whose build is trusted.
     Raises HostError when it cannot be built.
     """
     wanted = sorted({str(Requirement(p)) for p in packages})
@@ -49,7 +58,7 @@ def agent_environment(
         with _lock(folder):
             if not (folder / READY).exists():
                 on_progress(f"building {name}: {', '.join(wanted) or 'no packages'}")
-                _build(folder, base, wanted, on_progress)
+                _build(folder, base, wanted, built, on_progress)
     except OSError as error:
         raise HostError(f"cannot write {folder}: {error.strerror}", "free some space, or set SIA_CACHE_DIR") from None
     return python
@@ -98,27 +107,43 @@ def _full_version(python: Path) -> str:
     return subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _build(folder: Path, base: Path, wanted: Sequence[str], on_progress: Callable[[str], None]) -> None:
+def _build(
+    folder: Path, base: Path, wanted: Sequence[str], built: Sequence[str], on_progress: Callable[[str], None]
+) -> None:
+    """Installs `wanted` without running any of it: a model may have chosen it, and nothing shuts this process in.
+
+    So only wheels are taken, and the new environment's Python, which executes `.pth` files, never starts after them.
+    """
     python = folder / "bin" / "python"
-    uv, environment = find_uv(), dict(os.environ)
+    uv, environment = find_uv(), {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
     shutil.rmtree(folder, ignore_errors=True)
     if uv:
         environment = {**_index_of_pip(), **environment}
-        # uv would take the surrounding environment for its target.
-        environment.pop("VIRTUAL_ENV", None)
         make = [uv, "venv", "--quiet", "--python", str(base), str(folder)]
-        install = [uv, "pip", "install", "--python", str(python), "--compile-bytecode"]
-        freeze = [uv, "pip", "freeze", "--python", str(python)]
+        install = [uv, "pip", "install", "--python", str(python)]
     else:
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
         make = [str(base), "-m", "venv", str(folder)]
-        install, freeze = [*pip, "install", "--quiet"], [*pip, "freeze"]
+        install = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
     _run(make, environment, on_progress)
     if wanted:
-        _run([*install, *wanted], environment, on_progress)
-    frozen = subprocess.run(freeze, env=environment, capture_output=True, text=True, check=False)
-    (folder / RESOLVED).write_text(frozen.stdout.strip(), encoding="utf-8")
+        wheels = ["--only-binary", ":all:", *(f"--no-binary={package}" for package in built)]
+        _run([*install, *wheels, *wanted], environment, on_progress)
+    places = [str(place) for place in folder.glob("lib/python*/site-packages")]
+    # Agents see the environment read-only, and would compile every module at every start.
+    compiling = [str(base), "-I", "-m", "compileall", "-qq", "-j", "0", *places]
+    subprocess.run(compiling, env=environment, capture_output=True, check=False)
+    (folder / RESOLVED).write_text("\n".join(_installed(folder)), encoding="utf-8")
     (folder / READY).touch()
+
+
+def _installed(folder: Path) -> list[str]:
+    """`name==version` of the distributions in the environment, by the names of their `.dist-info` folders."""
+    found = []
+    for info in folder.glob("lib/python*/site-packages/*.dist-info"):
+        with suppress(InvalidWheelFilename):
+            name, version, *_ = parse_wheel_filename(f"{info.stem}-py3-none-any.whl")
+            found.append(f"{name}=={version}")
+    return sorted(found)
 
 
 def find_uv() -> str | None:

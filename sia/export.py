@@ -11,12 +11,12 @@ from packaging.utils import canonicalize_name
 import sia
 from sia.author.brief import AGENT_FILE, REQUIREMENTS_FILE
 from sia.errors import HostError, StoreError, UsageError
-from sia.evidence.context import describe_score
 from sia.report import words
 from sia.report.files import read_shown
 from sia.report.story import Chapter, RunStory
 from sia.report.text import open_file
 from sia.report.training import ADAPTER_DIR
+from sia.score.model import describe_score
 
 NOT_PACKAGES = ("python", "sia")
 README_FILE = "README.md"

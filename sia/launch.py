@@ -40,13 +40,14 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
 
     if settings.resume:
         return _resume(settings, progress)
+    folder = task_folder(settings)
     author = AUTHORS[settings.backend]
     check_author_model(settings, author.uses_model, author.dialect)
     check_trainable(settings)
     check_overrides()
     jail = choose_jail(settings.sandbox)
     check_sandbox(author, jail.name)
-    task = prepare_task(task_folder(settings), progress)
+    task = prepare_task(folder, progress)
     _refuse_runs_inside(settings.runs_dir, task)
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
     author = choose_author(settings.backend, progress)

@@ -14,6 +14,9 @@ from sia.errors import UsageError
 from sia.task.manifest import Size
 
 SETTINGS_FILE = "sia.toml"
+VARIABLE_PREFIX = "SIA_"
+_MISSPELT = 0.85
+"""Similarity from which a variable is taken for a misspelt setting; other SIA_* variables are left alone."""
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 
@@ -34,7 +37,7 @@ Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 class RunSettings(BaseModel):
     """What one run is asked to do."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     task: str | None = Field(default=None, description="name of a bundled task")
     task_dir: Path | None = Field(default=None, description="folder of a task of your own")
@@ -81,8 +84,9 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] = os.
     sources: dict[str, str] = {}
     for name, value in _from_file(Path(SETTINGS_FILE)).items():
         values[name], sources[name] = value, f"{SETTINGS_FILE}: {name}"
+    _refuse_misspelt(environment)
     for name in RunSettings.model_fields:
-        variable = f"SIA_{name.upper()}"
+        variable = f"{VARIABLE_PREFIX}{name.upper()}"
         if environment.get(variable):
             values[name], sources[name] = environment[variable], variable
     for name, value in flags.items():
@@ -98,6 +102,16 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] = os.
             "`sia run --help` lists the settings",
         ) from None
     return _one_task(settings, sources)
+
+
+def _refuse_misspelt(environment: Mapping[str, str]) -> None:
+    """A variable that is nearly a setting would be passed over, and the run would do something else."""
+    for variable in environment:
+        name = variable.removeprefix(VARIABLE_PREFIX).lower()
+        if not variable.startswith(VARIABLE_PREFIX) or name in RunSettings.model_fields:
+            continue
+        if near := difflib.get_close_matches(name, RunSettings.model_fields, n=1, cutoff=_MISSPELT):
+            raise UsageError(f"there is no setting {variable}", f"did you mean {VARIABLE_PREFIX}{near[0].upper()}?")
 
 
 def _one_task(settings: RunSettings, sources: Mapping[str, str]) -> RunSettings:

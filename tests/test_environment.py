@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tarfile
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -74,6 +76,58 @@ def test_venv_and_pip_build_where_uv_is_not(tmp_path: Path, monkeypatch: pytest.
     python = agent_environment(["packaging>=23"], lambda _: None)
     assert any(line.startswith("packaging==") for line in resolved_packages(python))
     subprocess.run([str(python), "-I", "-c", "import packaging"], check=True)
+
+
+def _hostile_index(folder: Path, mark: Path) -> None:
+    """A wheel and a source distribution that run code as soon as a Python starts beside them, or builds them."""
+    code = f"import os; open({str(mark)!r}, 'w').write(os.environ.get('A_KEY', 'no key'))\n"
+    metadata = "Metadata-Version: 2.1\nName: hostile-{}\nVersion: 1.0\n"
+    with zipfile.ZipFile(folder / "hostile_wheel-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("hostile.pth", code)
+        wheel.writestr("hostile_wheel.py", "VALUE = 1\n")
+        wheel.writestr("hostile_wheel-1.0.dist-info/METADATA", metadata.format("wheel"))
+        wheel.writestr(
+            "hostile_wheel-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        names = (
+            "hostile.pth",
+            "hostile_wheel.py",
+            *(f"hostile_wheel-1.0.dist-info/{n}" for n in ("METADATA", "WHEEL")),
+        )
+        wheel.writestr("hostile_wheel-1.0.dist-info/RECORD", "".join(f"{name},,\n" for name in names))
+    source = folder / "hostile_source-1.0"
+    source.mkdir()
+    (source / "setup.py").write_text(
+        f"{code}from setuptools import setup\nsetup(name='hostile-source', version='1.0')\n"
+    )
+    (source / "PKG-INFO").write_text(metadata.format("source"))
+    with tarfile.open(folder / "hostile_source-1.0.tar.gz", "w:gz") as archive:
+        archive.add(source, source.name)
+
+
+@pytest.mark.parametrize("with_uv", [True, False])
+@pytest.mark.slow
+def test_building_runs_nothing_of_what_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_uv: bool
+) -> None:
+    links, mark = tmp_path / "links", tmp_path / "mark"
+    links.mkdir()
+    _hostile_index(links, mark)
+    for name, value in {"SIA_CACHE_DIR": tmp_path / "cache", "UV_FIND_LINKS": links, "PIP_FIND_LINKS": links}.items():
+        monkeypatch.setenv(name, str(value))
+    for name in ("UV_NO_INDEX", "PIP_NO_INDEX"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("A_KEY", "the user's key")
+    if not with_uv:
+        monkeypatch.setattr("sia.environment.find_uv", lambda: None)
+    python = agent_environment(["hostile-wheel"], lambda _: None)
+    assert "hostile-wheel==1.0" in resolved_packages(python)
+    assert list(python.parent.parent.glob("lib/python*/site-packages/__pycache__/hostile_wheel.*.pyc"))
+    with pytest.raises(HostError, match="could not be built"):
+        agent_environment(["hostile-source"], lambda _: None)
+    assert not mark.exists()
+    subprocess.run([str(python), "-c", "import hostile_wheel"], check=True)
+    assert mark.exists()
 
 
 @pytest.mark.slow

@@ -23,10 +23,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sia.score.model import Direction, Score, Verdict
+from sia.score.model import Direction, Lever, Score, Verdict
 from sia.weights.plan import REWARD_FILE
-
-Lever = Literal["harness", "weights", "both"]
 
 BRIEF_FILE = "brief.json"
 PROMPT_FILE = "prompt.txt"

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sia.author.brief import Lever
+from sia.score.model import Lever
 from sia.weights.plan import TrainingPlan
 
 

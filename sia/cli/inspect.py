@@ -14,7 +14,7 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 def runs(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:
     """Lists the runs of a folder, newest last."""
-    from sia.evidence.context import describe_score
+    from sia.score.model import describe_score
     from sia.store.catalog import list_runs
 
     found = list_runs(runs_dir)
@@ -96,8 +96,8 @@ def diff(
 
     from sia.author.brief import AGENT_FILE
     from sia.errors import StoreError
-    from sia.evidence.context import describe_score
     from sia.plainfile import read_text, without_escapes
+    from sia.score.model import describe_score
     from sia.store.catalog import read_generation
     from sia.store.run_directory import run_path
 

@@ -21,7 +21,7 @@ from sia.events import (
     StageOutput,
     StageStarted,
 )
-from sia.evidence.context import describe_score
+from sia.score.model import describe_score
 from sia.store.records import Attribution, GenerationRecord, RunRecord
 
 STEPS = 6

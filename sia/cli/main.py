@@ -1,14 +1,19 @@
 """The command line's entry: the commands, and how errors are told."""
 
 import sys
+from typing import cast
 
 import typer
 
-from sia.errors import SiaError
+from sia.errors import HostError, SiaError, UsageError
+
+MisspeltError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
+"""What a command line that cannot be parsed raises; versions of typer keep the class in different places."""
 
 app = typer.Typer(
     name="sia",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Makes an AI agent better at a benchmark task by itself.\n\n"
@@ -55,7 +60,7 @@ _register()
 def normalise(arguments: list[str]) -> list[str]:
     """Makes `run` the default command and lets options be spelled with underscores."""
     spelled = [_hyphens(a) if a.startswith("--") else a for a in arguments]
-    if spelled and spelled[0].startswith("-") and spelled[0] not in ("--help", "--version"):
+    if spelled and spelled[0].startswith("-") and spelled[0] not in ("--help", "-h", "--version"):
         return ["run", *spelled]
     return spelled
 
@@ -77,12 +82,35 @@ def main(given: list[str] | None = None) -> None:
         print(f"sia {__version__}")
         return
     try:
-        app(args=arguments, prog_name="sia")
+        sys.exit(app(args=arguments, prog_name="sia", standalone_mode=False))
     except SiaError as error:
-        print(f"sia: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        _fail(error)
+    except MisspeltError as error:
+        _fail(_explained(error))
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        _fail(
+            HostError(
+                f"cannot use {error.filename or 'a file'}: {error.strerror or error}",
+                "check that it is there, is what it should be, and may be read and written",
+            )
+        )
+
+
+def _fail(error: SiaError) -> None:
+    print(f"sia: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _explained(error: typer.BadParameter) -> UsageError:
+    """The parser's error in one line with a remedy; the help of a command that was called without anything is shown."""
+    if error.ctx is None:
+        return UsageError(error.format_message(), "`sia --help` lists the commands")
+    if error.message == error.ctx.get_help():
+        print(error.message, file=sys.stderr)
+        sys.exit(2)
+    return UsageError(error.format_message().rstrip("."), f"`{error.ctx.command_path} --help` tells what there is")

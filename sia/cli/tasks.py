@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from sia.task.manifest import MetricTable
 
 tasks_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 Name = Annotated[str | None, typer.Argument(help="Bundled task.")]
@@ -42,8 +45,18 @@ def show_task(name: Name = None, task_dir: TaskDir = None, json_output: Json = F
     if json_output:
         print(manifest.model_dump_json())
         return
-    print(f"{folder.name}: {manifest.task.title}\nsource: {manifest.task.source}\nlicense: {manifest.task.license}\n")
+    print(f"{folder.name}: {manifest.task.title}\nsource: {manifest.task.source}\nlicense: {manifest.task.license}")
+    print(f"metric: {_metric_words(manifest.metric)}\n")
     print((folder / "data" / "public" / "task.md").read_text(encoding="utf-8", errors="replace"))
+
+
+def _metric_words(metric: "MetricTable") -> str:
+    """`accuracy, max, baseline 0.25, target 0.9`, as far as the manifest says."""
+    words = [metric.name or "the first known one of results.json", metric.direction]
+    words += [
+        f"{what} {x:g}" for what, x in (("baseline", metric.baseline), ("target", metric.target)) if x is not None
+    ]
+    return ", ".join(word for word in words if word)
 
 
 @tasks_app.command("fetch")

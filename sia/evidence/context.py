@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from sia.score.model import Score
+from sia.evidence.failure import told_failure
+from sia.score.model import describe_score
 from sia.store.records import GenerationRecord
 
 ROWS = 20
@@ -34,18 +35,8 @@ def render_context(task: str, generations: Sequence[GenerationRecord], best: int
     return "\n".join([*lines, ""])
 
 
-def describe_score(score: Score | None) -> str:
-    """`0.801 [0.776, 0.824] n=609` for people."""
-    if score is None:
-        return "-"
-    text = f"{score.value:.4g}"
-    if score.interval:
-        text += f" [{score.interval.low:.4g}, {score.interval.high:.4g}]"
-    return text + (f" n={score.n}" if score.n is not None else " (stated, no items)")
-
-
 def _row(record: GenerationRecord) -> str:
-    wrong = (record.failure or "").replace("|", "/")[:160]
+    wrong = told_failure(record.failure or "").replace("|", "/")[:160]
     parent = record.parent if record.parent is not None else "-"
     return (
         f"| {record.generation} | {parent} | {record.lever} | {describe_score(record.score)} "

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from sia.evidence.context import describe_score
 from sia.evidence.digest import digest_execution, digest_log, digest_scores
 from sia.evidence.guard import LeakGuard
-from sia.score.model import Item
+from sia.score.model import Item, describe_score
 from sia.store.records import GenerationRecord, Trained
 from sia.store.run_directory import AGENT_LOG
 

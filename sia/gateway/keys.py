@@ -9,12 +9,15 @@ from sia.gateway.providers import Provider
 
 
 def known_variables(file: Path = Path(".env"), environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The variables of `.env`, overridden by those of the environment."""
+    """The variables of `.env`, overridden by those of the environment. Raises UsageError when it is not UTF-8."""
     variables: dict[str, str] = {}
     if file.is_file():
         from dotenv import dotenv_values
 
-        variables = {name: value for name, value in dotenv_values(file).items() if value}
+        try:
+            variables = {name: value for name, value in dotenv_values(file).items() if value}
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{file} is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
     return variables | {name: value for name, value in environment.items() if value}
 
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from sia.errors import HostError
+from sia.errors import HostError, UsageError
 from sia.jail.bubblewrap import BubblewrapJail
 from sia.jail.container import ContainerJail
 from sia.jail.landlock import LandlockJail
@@ -27,11 +27,17 @@ def automatic() -> tuple[Jail, ...]:
 
 
 def choose_jail(name: str) -> Jail:
-    """The backend `name`, or for `auto` the first that holds. Raises HostError with the remedy when none does."""
+    """The backend `name`, or for `auto` the first that holds.
+
+    Raises UsageError for a name that is none, HostError with the remedy when none holds.
+    """
     if name == "none":
         return ProcessJail()
+    known = {**WALLS, **ON_REQUEST}
+    if name not in ("auto", *known):
+        raise UsageError(f"there is no sandbox {name!r}", f"take one of auto, {', '.join(known)}, none")
     failed = []
-    for jail in automatic() if name == "auto" else ({**WALLS, **ON_REQUEST}[name],):
+    for jail in automatic() if name == "auto" else (known[name],):
         found = probe(jail)
         if found.works:
             return jail

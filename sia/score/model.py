@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["max", "min"]
+Lever = Literal["harness", "weights", "both"]
+"""What a generation changed: the agent's code, the weights of its model."""
 
 
 class Interval(BaseModel):
@@ -63,3 +65,13 @@ class Verdict(BaseModel):
     test: Literal["mcnemar", "sign-flip", "none"] = "none"
     pairs: int = Field(default=0, description="items that both generations were scored on")
     unpaired: int = Field(default=0, description="items that only one of the two was scored on; left out of the test")
+
+
+def describe_score(score: Score | None) -> str:
+    """`0.801 [0.776, 0.824] n=609` for people."""
+    if score is None:
+        return "-"
+    text = f"{score.value:.4g}"
+    if score.interval:
+        text += f" [{score.interval.low:.4g}, {score.interval.high:.4g}]"
+    return text + (f" n={score.n}" if score.n is not None else " (stated, no items)")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from sia.author import brief as contract
 from sia.author.attempts import forbidden_attempts
-from sia.author.brief import Lever
 from sia.author.prompts import render_repair
 from sia.author.transcript import read_transcript
 from sia.gateway.access import Access
@@ -13,6 +12,7 @@ from sia.gateway.trace import spending_of
 from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine
 from sia.plainfile import read_text
+from sia.score.model import Lever
 from sia.stages.agent_check import agent_problem
 from sia.stages.lever import pulled_lever
 from sia.stages.limits import limits_of

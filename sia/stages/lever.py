@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sia.author import brief as contract
-from sia.author.brief import Lever
 from sia.author.decision import Decision, parse_decision
 from sia.plainfile import read_text
+from sia.score.model import Lever
 from sia.stages.session import Session
 from sia.weights.plan import EXAMPLES_FILE, REWARD_FILE
 

@@ -17,6 +17,7 @@ from sia.author.brief import (
 from sia.author.prompts import render_prompt, render_system
 from sia.environment import resolved_packages
 from sia.evidence.context import render_context
+from sia.evidence.failure import as_told
 from sia.evidence.latest import render_evidence
 from sia.gateway.trace import Role
 from sia.plainfile import read_text
@@ -86,7 +87,7 @@ def parent_of_next(session: Session) -> int | None:
 def prepare_workspace(session: Session, brief: Brief, workspace: Path) -> str:
     """Fills the workspace; returns the prompt."""
     workspace.mkdir()
-    generations = session.progress.generations
+    generations = _told(session)
     context = render_context(session.task.name, generations, session.progress.best)
     evidence = _evidence(session) if generations else ""
     prompt = render_prompt(
@@ -145,8 +146,7 @@ def _show_generation(session: Session, number: int, folder: Path) -> None:
 
 
 def _evidence(session: Session) -> str:
-    progress = session.progress
-    latest = progress.generations[-1]
+    latest = _told(session)[-1]
     best = latest.verdict.against
     return render_evidence(
         latest,
@@ -159,8 +159,7 @@ def _evidence(session: Session) -> str:
 
 def _rejected(session: Session) -> tuple[RejectedTry, ...]:
     """What was tried since the best generation and did not replace it."""
-    progress = session.progress
-    since = [r for r in progress.generations if r.generation > (progress.best or 0)][-REJECTED_LENGTH:]
+    since = [r for r in _told(session) if r.generation > (session.progress.best or 0)][-REJECTED_LENGTH:]
     return tuple(
         RejectedTry(generation=record.generation, reason=_reason(record), change=_change(session, record.generation))
         for record in since
@@ -189,11 +188,16 @@ def _change(session: Session, number: int) -> str:
 
 
 def _recent_and_best(session: Session) -> list[GenerationRecord]:
-    progress = session.progress
-    recent = progress.generations[-HISTORY_LENGTH:]
-    if progress.best is not None and progress.best < recent[0].generation:
-        return [progress.generation(progress.best), *recent]
+    told, best = _told(session), session.progress.best
+    recent = told[-HISTORY_LENGTH:]
+    if best is not None and best < recent[0].generation:
+        return [told[best - 1], *recent]
     return recent
+
+
+def _told(session: Session) -> list[GenerationRecord]:
+    """The decided generations as authors may know them: none of their failures tells a private value."""
+    return [as_told(record, session.guard) for record in session.progress.generations]
 
 
 def _past(record: GenerationRecord) -> PastGeneration:

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sia.author.brief import Lever
-from sia.score.model import Score, Verdict
+from sia.score.model import Lever, Score, Verdict
 from sia.weights.outcome import Ending
 from sia.weights.plan import Algorithm
 

@@ -55,6 +55,8 @@ def read_run_record(path: Path) -> RunRecord:
         return RunRecord.model_validate_json(file.read_bytes())
     except FileNotFoundError:
         raise StoreError(f"{file} is not there", "`sia runs` lists the runs of this folder") from None
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read: {error.strerror}", "correct its permissions or remove it") from None
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -6,13 +6,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sia.errors import TaskError
 from sia.score.model import Direction
 
 MANIFEST_FILE = "task.toml"
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -26,12 +27,24 @@ def parse_size(value: object) -> object:
     return int(float(match[1]) * _FACTORS[match[2].upper()])
 
 
+def check_package(text: str) -> str:
+    """The requirement `text`, unchanged. Raises ValueError when it is none, or names a URL."""
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        raise ValueError("is not a package with a version; write for example numpy or numpy>=1.26") from None
+    if requirement.url:
+        raise ValueError("names a URL; packages come from the index only")
+    return text
+
+
+Package = Annotated[str, AfterValidator(check_package)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class About(_Table):
@@ -48,8 +61,8 @@ class MetricTable(_Table):
 
     name: str | None = None
     direction: Direction | None = None
-    baseline: float | None = None
-    target: float | None = None
+    baseline: float | None = Field(default=None, description="a score that needs no skill, told by `sia tasks show`")
+    target: float | None = Field(default=None, description="dev score at which a run stops")
 
 
 class LimitsTable(_Table):
@@ -69,8 +82,8 @@ class LimitsTable(_Table):
 class AgentTable(_Table):
     """[agent]"""
 
-    packages: tuple[str, ...] = ()
-    entry: Literal["target_agent.py"] = "target_agent.py"
+    packages: tuple[Package, ...] = ()
+    entry: Literal["target_agent.py"] = Field(default="target_agent.py", description="the only name that is started")
     answers: Literal["any", "model"] = "any"
 
 

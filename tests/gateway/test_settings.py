@@ -93,7 +93,7 @@ def test_missing_keys_and_prices_end_with_2_before_a_run_begins(tmp_path: Path) 
     (tmp_path / "sia.toml").write_text('[providers.mine]\nbase_url = "http://127.0.0.1:9/v1"\n')
     for arguments, words in (
         (["--backend", "claude"], ["ANTHROPIC_API_KEY", "anthropic"]),
-        (["--backend", "claude", "--meta-model", "gemini/gemini-2.5-pro"], ["GEMINI_API_KEY", "gemini"]),
+        (["--backend", "openhands", "--meta-model", "gemini/gemini-2.5-pro"], ["GEMINI_API_KEY", "gemini"]),
         (["--backend", "offline", "--task-model", "gpt-4o"], ["OPENAI_API_KEY", "the target agent"]),
         (["--backend", "offline", "--task-model", "mine/m", "--max-cost", "1"], ["mine/m", "--max-tokens"]),
         (["--backend", "offline", "--task-model", "m"], ["names no provider"]),

@@ -58,6 +58,9 @@ def test_broken_evaluator_and_reference(task: Path) -> None:
         ("[metrics]\nname = 'f1'\n", ["metrics", "did you mean 'metric'"]),
         ("[metric]\ndirection = 'up'\n", ["metric.direction", "'up'"]),
         ("[limits\n", ["task.toml"]),
+        ("[limits]\nseconds = inf\n", ["limits.seconds", "finite"]),
+        ("[agent]\npackages = ['not a/pkg']\n", ["agent.packages.0", "numpy>=1.26"]),
+        ("[agent]\npackages = ['x @ https://example.org/x.whl']\n", ["agent.packages.0", "URL"]),
     ],
 )
 def test_manifest_errors_name_file_field_and_remedy(task: Path, text: str, words: list[str]) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from sia.author.brief import STATE_FILE, Brief, Lever, PastGeneration
+from sia.author.brief import STATE_FILE, Brief, PastGeneration
 from sia.author.offline.grammar import AnyKind, AnyMove, Recipe
+from sia.score.model import Lever
 
 FAILED = -0.05
 """Reward of a move whose agent was not scored."""

@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from sia.author.brief import Brief, Lever
+from sia.author.brief import Brief
+from sia.score.model import Lever
 from sia.weights.plan import TrainingPlan
 
 Schema = TypeVar("Schema")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, ValidationError
 from sia.author.brief import Brief
 from sia.author.offline.bandit import State
 from sia.author.offline.grammar import AnyMove
-from sia.evidence.context import describe_score
+from sia.score.model import describe_score
 
 
 class Execution(BaseModel):

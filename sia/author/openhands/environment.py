@@ -12,6 +12,8 @@ from sia.environment import agent_environment, find_uv
 from sia.errors import UsageError
 
 PACKAGES = ("openhands-sdk>=1.58,<2", "openhands-tools>=1.58,<2")
+BUILT = ("func-timeout",)
+"""What they need that has no wheel."""
 VERSIONS = ("3.12", "3.13")
 
 
@@ -29,7 +31,7 @@ def openhands_python(on_progress: Callable[[str], None]) -> Path:
             f"(SIA runs on {sys.version_info.major}.{sys.version_info.minor})",
             "install one, `uv python install 3.12` or `pyenv install 3.12`; or take `--backend claude`",
         )
-    return agent_environment(PACKAGES, on_progress, base, "OpenHands")
+    return agent_environment(PACKAGES, on_progress, base, "OpenHands", BUILT)
 
 
 def find_python() -> Path | None:

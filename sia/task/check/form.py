@@ -45,10 +45,6 @@ class Form:
         writer.writerows(rows)
         return text.getvalue().encode()
 
-    def constant(self, answer: object) -> bytes:
-        """The same answer for every id."""
-        return self.write([(key, answer) for key, _ in self.entries])
-
 
 def find_form(public: Path) -> Form | None:
     """The form that a sample submission in the public folder shows; None when there is none that can be read."""

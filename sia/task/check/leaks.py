@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sia.evidence.guard import passed_over
 from sia.task.check.cells import NONE, Column, Table, tables_of
 from sia.task.check.finding import Finding
 from sia.task.package import TaskPackage
@@ -40,6 +41,10 @@ def find_leaks(task: TaskPackage) -> Iterator[Finding]:
                 clean = False
                 told = f"{twin.column!r} gives away {column.name!r} of data/private/{table.file} ({twin.rows} rows)"
                 yield Finding("error", f"data/public/{twin.table}", told, "take the answers out of the public files")
+    if binary := passed_over(task.private_dir):
+        told = f"no text ({len(binary)} such files in data/private): nothing keeps its values out of what authors read"
+        remedy = "keep answers in CSV, JSON or text"
+        yield Finding("warning", str(binary[0].relative_to(task.root)), told, remedy)
     if clean:
         cells = sum(len(column.cells) for table in (*public, *private) for column in table.columns)
         told = f"{cells} cells compared; no private answer in a public file"
