@@ -72,6 +72,13 @@ ALLOW, KILL, ERRNO, NOTIFY = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
 ALL_BITS = 0xFFFFFFFF
 
 
+# System V IPC and message queues (shm*, sem*, msg*, mq_*): neither files nor sockets, and open to the user's programs.
+IPC = (
+    (29, 194), (30, 196), (31, 195), (67, 197), (64, 190), (65, 193), (66, 191), (220, 192), (68, 186), (69, 189),
+    (70, 188), (71, 187), (240, 180), (241, 181), (242, 182), (243, 183), (244, 184), (245, 185),
+)  # fmt: skip
+
+
 # What to do with a system call whose arguments, masked, are each among some values: its numbers on x86-64 and aarch64,
 # the result, and index, mask and values of each argument. The lower 32 bits count, as they do for the kernel.
 Rule = tuple[tuple[int, int], int, tuple[tuple[int, int, tuple[int, ...]], ...]]
@@ -101,6 +108,7 @@ SHARED_NETWORK: tuple[Rule, ...] = (
     _rule(SOCKETPAIR, ERRNO | EAFNOSUPPORT),
     *(_rule(call, NOTIFY) for call in (CONNECT, LISTEN, CHMOD, FCHMOD, FCHMODAT, FCHMODAT2, UTIMENSAT)),
     *(_rule(call, ERRNO | ENOSYS) for call in (UTIME, UTIMES, FUTIMESAT)),
+    *(_rule(call, ERRNO | ENOSYS) for call in IPC),
     *(_rule(call, ERRNO | EPERM) for call in OWNERS),
     *(_rule(call, ERRNO | ENOTSUP) for call in ATTRIBUTES),
     # Landlock knows signals; what else can be done to the user's other processes is for the caller's own only: who 0.

@@ -156,6 +156,8 @@ def _outcome(
     events = [f"stopped by its {stopped_by}"] if stopped_by else []
     if told.get("out_of_memory") and command.limits.memory_bytes is not None:
         events.append(f"memory limit of {size(command.limits.memory_bytes)}: the kernel killed a process")
+    elif told.get("exit") and command.limits.memory_bytes is not None and _wanted_memory(capture.last_line):
+        events.append(f"memory limit of {size(command.limits.memory_bytes)}: an allocation was refused")
     if left := int(told.get("left", 0)):
         events.append(f"left {left} processes behind; killed")
     if left_out := capture.total - capture.kept:
@@ -169,6 +171,12 @@ def _outcome(
         last_line=capture.last_line,
         events=(*events, *watch.struck()),
     )
+
+
+def _wanted_memory(last_line: str) -> bool:
+    """Whether a program's last words are those of one whose allocation failed (Python, NumPy, C++)."""
+    name = last_line.partition(":")[0]
+    return name.endswith("MemoryError") or "std::bad_alloc" in last_line
 
 
 def _log_error(command: Command, error: OSError) -> Exception:

@@ -1,7 +1,10 @@
 """Looks at a process tree from outside, every now and then, and says when it uses more than it may."""
 
+import math
 import os
-from dataclasses import dataclass
+import stat
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sia.jail.protocol import Command
@@ -17,6 +20,7 @@ class Watch:
 
     root: int
     command: Command
+    start: float = field(default_factory=time.time)
 
     def exceeded(self) -> str | None:
         """The limit that is exceeded now, in words; None when all is well."""
@@ -35,19 +39,21 @@ class Watch:
             return f"memory limit of {size(limits.memory_bytes)}"
         if limits.cpu_seconds is not None and sum(map(_cpu_seconds, tree)) > limits.cpu_seconds:
             return f"limit of {limits.cpu_seconds:g} CPU seconds"
-        if limits.disk_bytes is not None and self._disk_bytes() > limits.disk_bytes:
+        if limits.disk_bytes is not None and self._disk_bytes(tree) > limits.disk_bytes:
             return f"disk limit of {size(limits.disk_bytes)}"
         return None
 
     def struck(self) -> tuple[str, ...]:
         """The limits that the program ran into without being stopped, seen in what it left."""
         limit = self.command.limits.file_bytes
-        if limit is not None and max((_used(folder)[1] for folder in self._writable()), default=0) >= limit:
+        if limit is not None and any(_used(folder, self.start)[1] >= limit for folder in self._writable()):
             return (f"file size limit of {size(limit)} reached",)
         return ()
 
-    def _disk_bytes(self) -> int:
-        return sum(_used(folder)[0] for folder in self._writable())
+    def _disk_bytes(self, tree: list[int]) -> float:
+        """Bytes on disk in the writable folders and in files that are only open; infinite where it cannot be told."""
+        folders = self._writable()
+        return sum(_used(folder)[0] for folder in folders) + _unlinked(tree, folders)
 
     def _writable(self) -> list[str]:
         return [str(mount.path) for mount in self.command.mounts if mount.writable]
@@ -59,22 +65,57 @@ def size(count: int) -> str:
     return f"{count >> shift} {unit}"
 
 
-def _used(folder: str) -> tuple[int, int]:
-    """Bytes on disk below a folder, where holes and links count nothing; and the length of the longest file."""
-    total, longest, queue = 0, 0, [folder]
+def _used(folder: str, since: float = 0.0) -> tuple[float, int]:
+    """Bytes on disk below a folder, where holes and links count nothing, and the length of the longest file.
+
+    Infinite bytes where a folder cannot be looked into, as one without read permission or at too long a path: a program
+    makes such folders to hide. Of the longest file, only those count that changed at the time `since` or later.
+    """
+    total, longest, queue = 0.0, 0, [folder]
     while queue:
         try:
             with os.scandir(queue.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        queue.append(entry.path)
-                    else:
-                        status = entry.stat(follow_symlinks=False)
-                        total += status.st_blocks * 512
-                        longest = max(longest, status.st_size)
+                found = list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            total = math.inf
+            continue
+        for entry in found:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                total = math.inf
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                queue.append(entry.path)
+                continue
+            total += status.st_blocks * 512
+            if status.st_ctime >= since:
+                longest = max(longest, status.st_size)
+    return total, longest
+
+
+def _unlinked(tree: list[int], folders: list[str]) -> int:
+    """Bytes of files without a name that a process of `tree` holds open, on the disks of `folders`."""
+    disks = {Path(folder).stat().st_dev for folder in folders if Path(folder).exists()}
+    found: dict[tuple[int, int], int] = {}
+    for process in tree:
+        place = f"/proc/{process}/fd"
+        try:
+            numbers = os.listdir(place)  # noqa: PTH208 - names only, often
         except OSError:
             continue
-    return total, longest
+        for number in numbers:
+            try:
+                status = Path(place, number).stat()
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 0 and status.st_dev in disks:
+                found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(found.values())
 
 
 def _read(process: int, name: str) -> bytes:

@@ -56,7 +56,7 @@ def author_stage(session: Session, on_line: OnLine) -> None:
         drafts = [_write_draft(session, staging, workspace, on_line)]
         if session.author.uses_model and drafts[0].problem and drafts[0].ending is None:
             repair = render_repair(drafts[0].problem)
-            (workspace / contract.REPAIR_FILE).write_text(repair, encoding="utf-8")
+            hand_over(repair, contract.REPAIR_FILE, staging, workspace)
             on_line("the agent cannot be used yet; the author is told why")
             drafts.append(_write_draft(session, staging, workspace, on_line))
         transcript, attempts = _take_transcript(session, staging, workspace) if session.author.uses_model else ([], ())
@@ -122,16 +122,15 @@ def _last_words(line: str) -> str:
 
 def _command(session: Session, workspace: Path, log: Path, access: Access) -> Command:
     author, task = session.author, session.task
-    shown = [workspace / name for name in (contract.PARENT_DIR, contract.PREVIOUS_DIR)]
     return Command(
         argv=author.argv(workspace),
         cwd=workspace,
         log=log,
         # The task's limits are of its target agent.
         limits=limits_of(session.settings, LimitsTable(), author.seconds),
+        # Nothing below the workspace by itself: the author may have put a link in its place before a second start.
         mounts=(
             Mount(workspace, writable=True),
-            *(Mount(folder) for folder in shown if folder.is_dir()),
             Mount(task.public_dir),
             *((Mount(task.reference_dir),) if task.reference_dir else ()),
             *python_mounts(session.python),
@@ -143,6 +142,18 @@ def _command(session: Session, workspace: Path, log: Path, access: Access) -> Co
         stopped=access.stopped,
         protected=(task.private_dir,),
     )
+
+
+def hand_over(text: str, name: str, staging: Path, workspace: Path) -> None:
+    """Puts a file into the workspace of a program that has run there, in place of whatever it left at that name."""
+    whole, target = staging / name, workspace / name
+    whole.write_text(text, encoding="utf-8")
+    # Moved, not written there: writing would follow a link, or wait at a pipe, that the program left.
+    workspace.chmod(0o700)
+    if target.is_dir() and not target.is_symlink():
+        target.chmod(0o700)
+        target.rename(staging / f"{name}.left")
+    whole.replace(target)
 
 
 def take_files(workspace: Path, staging: Path) -> tuple[list[Path], str | None]:

@@ -243,3 +243,29 @@ def test_limits_that_strike_are_told(jail: Jail, tmp_path: Path) -> None:
         "output limit of 19 KiB: 80000 bytes were left out of the log",
         "file size limit of 2 MiB reached",
     )
+
+
+HIDING = {
+    "long path": "import os\nfor _ in range(30): os.mkdir('d' * 200); os.chdir('d' * 200)\n",
+    "no name": "import os\nf = open('x', 'wb'); os.unlink('x')\n",
+}
+
+
+@pytest.mark.parametrize("way", HIDING)
+def test_disk_limit_holds_for_files_that_hide(way: str, jail: Jail, tmp_path: Path) -> None:
+    write = "" if way == "no name" else "f = open('x', 'wb')\n"
+    code = HIDING[way] + write + "import time\nf.write(bytes(40 << 20)); f.flush(); time.sleep(20)"
+    outcome = run(jail, tmp_path, code, Limits(seconds=15, disk_bytes=5 * MIB))
+    assert outcome.stopped_by == "disk limit of 5 MiB"
+
+
+def test_a_file_from_before_the_start_is_no_event(jail: Jail, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "held").write_bytes(bytes(2 * MIB))
+    time.sleep(0.05)
+    assert run(jail, tmp_path, "print(1)", Limits(seconds=15, file_bytes=MIB)).events == ()
+
+
+def test_an_allocation_that_the_memory_limit_refused_is_an_event(jail: Jail, tmp_path: Path) -> None:
+    outcome = run(jail, tmp_path, "x = bytearray(2 << 30)", Limits(seconds=15, memory_bytes=256 * MIB))
+    assert any(event.startswith("memory limit of 256 MiB") for event in outcome.events)

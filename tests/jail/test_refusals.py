@@ -33,6 +33,26 @@ def test_protected_path_in_a_mount_is_refused(mounted: str, tmp_path: Path) -> N
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("hidden", ["private", "log"])
+@pytest.mark.parametrize("shown", ["system", "python"])
+def test_what_lies_in_the_folders_of_the_system_is_refused(
+    hidden: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "system"
+    system.mkdir()
+    if shown == "python":
+        monkeypatch.setattr(sys, "base_prefix", str(system))
+    else:
+        monkeypatch.setattr("sia.jail.layout.SYSTEM", (str(system),))
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    private, log = (system, apart / "log") if hidden == "private" else (apart / "private", system / "log")
+    command = Command(("/bin/true",), apart, log, Limits(seconds=5), protected=(private / "answers.csv",))
+    for jail in (ProcessJail(), *WALLS.values()):
+        with pytest.raises(HostError, match=r"system would show .* to a generated program"):
+            jail.run(command)
+
+
 def test_private_folder_that_leads_into_the_public_one_is_refused(tmp_path: Path) -> None:
     task = make_task(tmp_path / "task", {})
     private = task / "data" / "private"
