@@ -5,11 +5,11 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -92,12 +92,14 @@ class RunDirectory:
     def staging(self, generation: int, stage: str) -> Iterator[Path]:
         """A fresh folder on the same file system for the work of one stage; gone afterwards."""
         folder = self._staging / f"gen_{generation}_{stage}"
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         folder.mkdir(parents=True)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            # What cannot be removed now must not hide how the stage ended.
+            with suppress(OSError):
+                remove(folder)
 
     def commit(
         self, generation: int, record: StageRecord, files: list[Path], read: list[Path] | None = None
@@ -109,12 +111,15 @@ class RunDirectory:
         folder = self.generation_dir(generation)
         folder.mkdir(exist_ok=True)
         wrote: dict[str, str] = {}
+        recorded = {PurePosixPath(name).parts[:2] for line in self.ledger.lines for name in line.wrote}
         for entry in files:
             for file in files_under(entry):
                 sync_file(file)
                 relative = file.relative_to(entry.parent)
                 wrote[f"{folder.name}/{relative.as_posix()}"] = digest_file(file)
             target = folder / entry.name
+            if target.relative_to(self.path).parts in recorded:
+                raise StoreError(f"{target} is recorded by an earlier stage", "start a new run, and report this one")
             remove(target)
             entry.replace(target)
         sync_folder(folder)
@@ -127,7 +132,7 @@ class RunDirectory:
 
     def discard_unrecorded(self) -> None:
         """Removes what an interrupted stage left: staging folders, and files that no ledger line names."""
-        shutil.rmtree(self.path / STAGING, ignore_errors=True)
+        remove(self.path / STAGING)
         decided = {line.generation for line in self.ledger.lines if line.record.stage == "decide"}
         kept = {name for line in self.ledger.lines for name in line.wrote}
         for folder in self.path.glob("gen_*"):
@@ -228,8 +233,27 @@ def signed(record: RunRecord) -> bytes:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    """Removes a file, a link or a folder, if it is there.
+
+    A program may have shut its folders, and nested them deeper than a path or a stack reaches: each is opened, and
+    raised to the top before its turn comes.
+    """
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    pending = [path]
+    while pending:
+        folder = pending.pop()
+        folder.chmod(0o700)
+        with os.scandir(folder) as found:
+            entries = list(found)
+        for entry in map(Path, entries):
+            if entry.is_dir() and not entry.is_symlink():
+                # Who moves a folder to another one has to be able to write in it.
+                entry.chmod(0o700)
+                pending.append(entry.rename(path / uuid4().hex))
+            else:
+                entry.unlink()
+        if folder != path:
+            folder.rmdir()
+    path.rmdir()
