@@ -102,6 +102,16 @@ class FinalScores(Frozen):
     sealed: Score | None = Field(description="on items that nobody saw during the run; None: too few items to seal any")
 
 
+class SandboxRecord(Frozen):
+    """What held generated programs during an earlier start of the run."""
+
+    generations: int = Field(description="decided when that sandbox was given up")
+    jail: str
+    jail_gaps: tuple[str, ...]
+    limits: dict[str, float]
+    gpu: bool
+
+
 class RunRecord(Frozen):
     """`run.json`: what was asked for, with what, and how it ended."""
 
@@ -128,6 +138,9 @@ class RunRecord(Frozen):
     jail_gaps: tuple[str, ...]
     limits: dict[str, float] = Field(default_factory=dict, description="--limit-NAME flags, over those of the task")
     gpu: bool = False
+    earlier_sandboxes: tuple[SandboxRecord, ...] = Field(
+        default=(), description="of starts before the last one, where they differ; the fields above tell of the last"
+    )
     generations: int = 0
     cost: float = Field(default=0.0, description="US dollars, of the decided generations' calls with a known price")
     tokens: int = 0
