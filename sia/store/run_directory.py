@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,9 @@ AUTHOR_LOG = "author.log"
 META_PROMPT = "meta_agent_prompt.txt"
 FEEDBACK_PROMPT = "feedback_agent_prompt.txt"
 
+MANY_FILES = 256
+"""More files than these are forced to the disk together: one by one they would take minutes."""
+
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -46,6 +50,12 @@ def run_path(runs_dir: Path, run_id: str) -> Path:
     if not RUN_ID.fullmatch(run_id):
         raise UsageError(f"run id {run_id!r} is not usable", "take letters, digits, '-', '_' and '.', at most 64")
     return runs_dir / f"run_{run_id}"
+
+
+def resume_command(path: Path) -> str:
+    """What a user types to go on with the run directory `path`."""
+    folder = "" if path.parent == Path("runs").absolute() else f" --runs-dir {shlex.quote(str(path.parent))}"
+    return f"sia --run-id {path.name.removeprefix('run_')} --resume{folder}"
 
 
 def read_run_record(path: Path) -> RunRecord:
@@ -111,10 +121,14 @@ class RunDirectory:
         folder = self.generation_dir(generation)
         folder.mkdir(exist_ok=True)
         wrote: dict[str, str] = {}
+        many = sum(len(files_under(entry)) for entry in files) > MANY_FILES
+        if many:
+            os.sync()
         recorded = {PurePosixPath(name).parts[:2] for line in self.ledger.lines for name in line.wrote}
         for entry in files:
             for file in files_under(entry):
-                sync_file(file)
+                if not many:
+                    sync_file(file)
                 relative = file.relative_to(entry.parent)
                 wrote[f"{folder.name}/{relative.as_posix()}"] = digest_file(file)
             target = folder / entry.name
