@@ -13,6 +13,7 @@ from sia.stages.limits import limits_of
 from sia.stages.measured import measure_results
 from sia.stages.session import Session, raise_if_disk_full
 from sia.stages.target import RESERVED
+from sia.store.durable import files_under
 from sia.store.outputs import copy_outputs
 from sia.store.records import Scored
 from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
@@ -28,6 +29,7 @@ def score_stage(session: Session, on_line: OnLine) -> None:
         copy, log = staging / folder.name, staging / EVALUATION_LOG
         copy.mkdir()
         limits = session.task.manifest.limits
+        read = [file for file in files_under(folder) if file.relative_to(folder).parts[0] not in RESERVED]
         copy_outputs(folder, copy, RESERVED)
         outcome = session.jail.run(
             Command(
@@ -61,7 +63,7 @@ def score_stage(session: Session, on_line: OnLine) -> None:
             results.write_bytes(read_plain(copy / RESULTS_FILE, MAX_BYTES))
             files.append(results)
         record = _record(measured, outcome)
-        session.progress.add(session.run.commit(number, record, files))
+        session.progress.add(session.run.commit(number, record, files, [session.task.evaluator, *read]))
 
 
 def _parts(task: TaskPackage) -> set[Path]:

@@ -138,7 +138,7 @@ class RunDirectory:
             entry.replace(target)
         sync_folder(folder)
         sync_folder(self.path)
-        digests = {str(p.relative_to(self.path)): digest_file(p) for p in read or () if p.is_file()}
+        digests = {_told(p, self.path): digest_file(p) for p in read or () if p.is_file()}
         record = self._restore(record)
         cost = record.spending.cost if isinstance(record, Authored | Ran) else 0.0
         self.ledger.append(generation, record, wrote, digests, cost)
@@ -238,6 +238,11 @@ def own_run(path: Path) -> RunDirectory:
             f"{path.name} is in use by another sia process", "wait for it, or take another `--run-id`"
         ) from None
     return RunDirectory(path, lock, Ledger(path / LEDGER_FILE))
+
+
+def _told(path: Path, run: Path) -> str:
+    """A path in the run directory as the ledger names it, any other as it is."""
+    return str(path.relative_to(run)) if path.is_relative_to(run) else str(path)
 
 
 def signed(record: RunRecord) -> bytes:
