@@ -1,7 +1,7 @@
 """Looks at a process tree from outside, every now and then, and says when it uses more than it may."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sia.jail.protocol import Command
@@ -17,6 +17,11 @@ class Watch:
 
     root: int
     command: Command
+    longest_before: int = field(init=False)
+    """Bytes of the longest file that it found: an evaluator is given those of the agent."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "longest_before", self._longest())
 
     def exceeded(self) -> str | None:
         """The limit that is exceeded now, in words; None when all is well."""
@@ -42,9 +47,12 @@ class Watch:
     def struck(self) -> tuple[str, ...]:
         """The limits that the program ran into without being stopped, seen in what it left."""
         limit = self.command.limits.file_bytes
-        if limit is not None and max((_used(folder)[1] for folder in self._writable()), default=0) >= limit:
+        if limit is not None and self._longest() >= limit > self.longest_before:
             return (f"file size limit of {size(limit)} reached",)
         return ()
+
+    def _longest(self) -> int:
+        return max((_used(folder)[1] for folder in self._writable()), default=0)
 
     def _disk_bytes(self) -> int:
         return sum(_used(folder)[0] for folder in self._writable())

@@ -243,3 +243,9 @@ def test_limits_that_strike_are_told(jail: Jail, tmp_path: Path) -> None:
         "output limit of 19 KiB: 80000 bytes were left out of the log",
         "file size limit of 2 MiB reached",
     )
+
+
+def test_a_long_file_that_was_there_before_is_no_event(jail: Jail, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "found").write_bytes(b"x" * MIB)
+    assert run(jail, tmp_path, "pass", Limits(seconds=20, file_bytes=MIB)).events == ()
