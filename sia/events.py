@@ -19,6 +19,7 @@ class RunStarted(Frozen):
     jail: str = ""
     jail_gaps: tuple[str, ...] = ()
     done: tuple[GenerationRecord, ...] = ()
+    best: int | None = None
 
 
 class Progress(Frozen):

@@ -19,7 +19,7 @@ from sia.jail.protocol import Jail
 from sia.settings import RunSettings
 from sia.stages.session import Session
 from sia.store.progress import fold
-from sia.store.records import RunRecord
+from sia.store.records import RunRecord, SandboxRecord
 from sia.store.run_directory import RunDirectory, create_run, read_run_record, reopen_run
 from sia.task.catalog import find_bundled
 from sia.task.check.gate import refuse_unfit
@@ -29,6 +29,8 @@ from sia.weights.base import base_folder, check_trainable
 
 RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
+KEPT = ("task", "backend", "focus", "parent", "seed", "sealed_fraction")
+"""Settings of the first start that hold on a resume, whatever is given."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
 
@@ -55,13 +57,15 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     if not settings.force:
         refuse_unfit(task, python, jail, progress)
 
+    digest, versions = task_digest(task), _versions(python)
+
     def describe(run_id: str) -> RunRecord:
         return RunRecord(
             run_id=run_id,
             status="running",
             task=task.name,
             task_dir=str(settings.task_dir.resolve()) if settings.task_dir else "",
-            task_digest=task_digest(task),
+            task_digest=digest,
             backend=settings.backend,
             focus=settings.focus,
             parent=settings.parent,
@@ -71,7 +75,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             max_turns=settings.max_turns,
             meta_model=settings.meta_model,
             task_model=settings.task_model,
-            versions=_versions(python),
+            versions=versions,
             jail=jail.name,
             jail_gaps=jail.gaps,
             limits=limit_flags(settings),
@@ -89,7 +93,9 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
     run = reopen_run(settings.runs_dir, settings.run_id)
     try:
         record = read_run_record(run.path)
-        settings = restored(settings, record)
+        given, settings = settings, restored(settings, record)
+        for line in overruled(given, settings):
+            progress(line)
         author = AUTHORS[settings.backend]
         check_author_model(settings, author.uses_model, author.dialect)
         check_trainable(settings)
@@ -102,6 +108,7 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
         jail = choose_jail(settings.sandbox)
         check_sandbox(author, jail.name)
         author = choose_author(settings.backend, progress)
+        record = started_again(record, settings, jail)
         return _session(settings, task, run, python, jail, author, plan), record
     except BaseException:
         run.close()
@@ -127,6 +134,35 @@ def restored(settings: RunSettings, record: RunRecord) -> RunSettings:
             **{name: getattr(record, name) for name in RAISED if name not in settings.model_fields_set},
         }
     )
+
+
+def overruled(given: RunSettings, kept: RunSettings) -> list[str]:
+    """What was given for a resume and does not hold, because the run keeps what it began with; a line for each."""
+    return [
+        f"the run keeps its {name} {getattr(kept, name)}: {getattr(given, name)} was given and does not hold"
+        for name in KEPT
+        if name in given.model_fields_set and getattr(given, name) != getattr(kept, name)
+    ]
+
+
+def started_again(record: RunRecord, settings: RunSettings, jail: Jail) -> RunRecord:
+    """`run.json` with the sandbox of this start; that of the start before is kept when it was another."""
+    now: dict[str, object] = {
+        "jail": jail.name,
+        "jail_gaps": jail.gaps,
+        "limits": limit_flags(settings),
+        "gpu": settings.gpu,
+    }
+    before = SandboxRecord(
+        generations=record.generations,
+        jail=record.jail,
+        jail_gaps=record.jail_gaps,
+        limits=record.limits,
+        gpu=record.gpu,
+    )
+    if before.model_dump(exclude={"generations"}) == now:
+        return record
+    return record.model_copy(update={**now, "earlier_sandboxes": (*record.earlier_sandboxes, before)})
 
 
 def check_unchanged(task: TaskPackage, record: RunRecord) -> None:
@@ -170,8 +206,8 @@ def _session(
 def _refuse_runs_inside(runs_dir: Path, task: TaskPackage) -> None:
     """Agents see the public folder: scores that were kept back would lie in their sight."""
     place = runs_dir.resolve()
-    for folder in (task.public_dir, task.private_dir):
-        if place.is_relative_to(folder.resolve()):
+    for folder in (task.public_dir, task.private_dir, task.reference_dir):
+        if folder and place.is_relative_to(folder.resolve()):
             raise UsageError(f"the runs folder {place} lies in {folder}", "name another with --runs-dir")
 
 

@@ -17,6 +17,7 @@ from sia.stages.session import CapReachedError, Session
 from sia.stages.target import run_stage
 from sia.stages.training import train_stage
 from sia.store.records import FinalScores, RunRecord, Stage
+from sia.store.run_directory import resume_command
 
 STAGES: dict[Stage, Callable[[Session, OnLine], None]] = {
     "author": author_stage,
@@ -43,7 +44,7 @@ def run_generations(session: Session, record: RunRecord, emit: Emit) -> RunRecor
             raise
         raise HostError(
             f"cannot write {session.run.path}: {error.strerror}",
-            f"free some space, then `sia --run-id {record.run_id} --resume` goes on where it stopped",
+            f"free some space, then `{resume_command(session.run.path)}` goes on where it stopped",
         ) from None
 
 
@@ -62,6 +63,7 @@ def _run(session: Session, record: RunRecord, emit: Emit) -> RunRecord:
             jail=session.jail.name,
             jail_gaps=session.jail.gaps,
             done=tuple(progress.generations),
+            best=progress.best,
         )
     )
     session_start = time.monotonic()

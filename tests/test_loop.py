@@ -135,3 +135,12 @@ def test_authors_see_dev_scores_only(tmp_path: Path) -> None:
     assert record["score"]["n"] < 100
     assert f"n={record['score']['n']}" in prompt
     assert "n=100" not in prompt
+
+
+def test_ledger_tells_what_scores_and_verdicts_were_read_from(tmp_path: Path) -> None:
+    play(make_task(tmp_path / "task", {1: agent_with_accuracy(50)}), settings(tmp_path, max_gen=2))
+    lines, _, _ = read_ledger(tmp_path / "runs" / "run_1" / "ledger.jsonl")
+    read = {(line.generation, line.record.stage): set(line.read) for line in lines}
+    evaluator = str(tmp_path / "task" / "data" / "private" / "evaluate.py")
+    assert read[1, "score"] == {evaluator, "gen_1/answers.json", "gen_1/agent_execution.json"}
+    assert read[2, "decide"] == {"gen_1/results.json", "gen_2/results.json"}

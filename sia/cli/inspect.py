@@ -14,6 +14,7 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 def runs(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:
     """Lists the runs of a folder, newest last."""
+    from sia.plainfile import on_one_line
     from sia.score.model import describe_score
     from sia.store.catalog import list_runs
 
@@ -37,7 +38,7 @@ def runs(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:
         if not rows:
             print(f"no runs in {runs_dir}")
     for problem in found.problems:
-        print(f"sia: {problem}", file=sys.stderr)
+        print(f"sia: {on_one_line(problem)}", file=sys.stderr)
 
 
 def show(
@@ -49,9 +50,10 @@ def show(
     """Shows a run, or one of its generations."""
     from sia.cli.curve import score_curve
     from sia.cli.live import generation_line, summary
+    from sia.plainfile import on_one_line
     from sia.report.story import read_story
     from sia.store.catalog import read_generation
-    from sia.store.run_directory import run_path
+    from sia.store.run_directory import resume_command, run_path
 
     path = run_path(runs_dir, run)
     story = read_story(path)
@@ -63,14 +65,14 @@ def show(
             return
         print(generation_line(one, record.best))
         for file in sorted((path / f"gen_{generation}").iterdir()):
-            print(f"  {file}")
+            print(f"  {on_one_line(str(file))}")
         return
     if json_output:
         by_generation = [chapter.record.model_dump(mode="json") for chapter in story.chapters]
         print(json.dumps(record.model_dump(mode="json") | {"by_generation": by_generation}))
         return
     for problem in story.problems:
-        print(f"sia: {problem}", file=sys.stderr)
+        print(f"sia: {on_one_line(problem)}", file=sys.stderr)
     for chapter in story.chapters:
         print(generation_line(chapter.record, record.best))
     if curve := score_curve(story):
@@ -79,7 +81,7 @@ def show(
     if story.now is not None:
         print(f"generation {story.now.generation} is being made: stage {story.now.stage}")
     elif story.status == "stopped":
-        print(f"run {run} was stopped: `sia --run-id {run} --resume` goes on")
+        print(f"run {run} was stopped: `{resume_command(path.absolute())}` goes on")
     else:
         print("\n".join(summary(record)))
 

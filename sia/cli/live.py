@@ -21,6 +21,7 @@ from sia.events import (
     StageOutput,
     StageStarted,
 )
+from sia.plainfile import on_one_line
 from sia.score.model import describe_score
 from sia.store.records import Attribution, GenerationRecord, RunRecord
 
@@ -112,6 +113,7 @@ class _Screen:
                 style="bold red" if event.jail == "none" else "dim",
             )
             self.rows = list(event.done)
+            self.best = event.best
         elif isinstance(event, StageStarted):
             self.what = f"generation {event.generation}: {STAGE_WORDS[event.stage]}"
             self.since = time.monotonic()
@@ -184,7 +186,8 @@ def generation_line(record: GenerationRecord, best: int | None) -> str:
         f"failed: {record.failure}" if record.failure else f"{describe_score(record.score)} {record.verdict.outcome}"
     )
     seconds = sum(record.seconds.values())
-    return f"gen {record.generation}  {score}{star}  {record.lever}  {seconds:.1f} s  {describe_cost(record)}"
+    line = f"gen {record.generation}  {score}{star}  {record.lever}  {seconds:.1f} s  {describe_cost(record)}"
+    return on_one_line(line)
 
 
 def summary(record: RunRecord) -> list[str]:

@@ -1,7 +1,9 @@
 """`sia run`: the main job."""
 
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -63,7 +65,7 @@ def run(
     resume: Annotated[bool | None, typer.Option("--resume", help="Go on with the run --run-id.")] = None,
     web: Annotated[bool | None, typer.Option("--web", help="Serve the dashboard while the run goes on.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON object an event, on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Only the last line.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Only how it ended.")] = False,
 ) -> None:
     """Runs generations of a target agent on a task: author, run, score, decide.
 
@@ -76,6 +78,7 @@ def run(
     from sia.launch import launch
     from sia.loop import run_generations
     from sia.settings import load_settings
+    from sia.store.run_directory import resume_command
 
     flags = {
         "task": task,
@@ -114,6 +117,7 @@ def run(
         "resume": resume or None,
         "web": web or None,
     }
+    signal.signal(signal.SIGINT, _interrupt_once)
     settings = load_settings(flags)
     view = json_view if json_output else terminal_view if sys.stdout.isatty() and not quiet else plain_view
     with beside(settings), view(quiet) as emit:
@@ -122,10 +126,16 @@ def run(
             final = run_generations(session, record, emit)
         except KeyboardInterrupt:
             print(
-                f"sia: interrupted; `sia --run-id {record.run_id} --resume --runs-dir {settings.runs_dir}` goes on",
+                f"sia: interrupted; `{resume_command(session.run.path)}` goes on",
                 file=sys.stderr,
             )
             raise typer.Exit(130) from None
         finally:
             session.close()
     raise typer.Exit(0 if final.best is not None else 1)
+
+
+def _interrupt_once(signum: int, frame: FrameType | None) -> None:
+    """Ends the run at the first Ctrl-C; those that follow must not cut short what makes it resumable."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from sia.stages.measured import measured_again
 from sia.stages.session import Session
 from sia.store.durable import point_link, write_whole
 from sia.store.records import Decided
-from sia.store.run_directory import BEST_LINK, CONTEXT_FILE, GENERATION_FILE
+from sia.store.run_directory import BEST_LINK, CONTEXT_FILE, GENERATION_FILE, RESULTS_FILE
 
 
 def decide_stage(session: Session) -> None:
@@ -23,7 +23,9 @@ def decide_stage(session: Session) -> None:
     with session.run.staging(number, "decide") as staging:
         file = staging / GENERATION_FILE
         file.write_text(progress.open.record(decided).model_dump_json(indent=2) + "\n", encoding="utf-8")
-        session.run.commit(number, decided, [file, *_trace(session, staging)])
+        compared = [number] if progress.best is None else [progress.best, number]
+        read = [session.run.generation_dir(one) / RESULTS_FILE for one in compared]
+        session.run.commit(number, decided, [file, *_trace(session, staging)], read)
     progress.add(decided)
     refresh_views(session)
 

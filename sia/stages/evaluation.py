@@ -14,6 +14,7 @@ from sia.stages.limits import limits_of
 from sia.stages.measured import measure_results
 from sia.stages.session import Session, raise_if_disk_full
 from sia.stages.target import RESERVED
+from sia.store.durable import files_under
 from sia.store.outputs import copy_outputs
 from sia.store.records import Scored
 from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
@@ -34,11 +35,13 @@ def score_stage(session: Session, on_line: OnLine) -> None:
     """Runs the evaluator and records the scores, or why there are none."""
     number = session.progress.open.number
     with session.run.staging(number, "score") as staging:
-        done = evaluate(session, session.run.generation_dir(number), staging, on_line)
+        folder = session.run.generation_dir(number)
+        read = [file for file in files_under(folder) if file.relative_to(folder).parts[0] not in RESERVED]
+        done = evaluate(session, folder, staging, on_line)
         if isinstance(done.measured, ScoreFailure):
             raise_if_disk_full(session, done.measured.reason)
         record = _record(done.measured, done.outcome)
-        session.progress.add(session.run.commit(number, record, done.files))
+        session.progress.add(session.run.commit(number, record, done.files, [session.task.evaluator, *read]))
 
 
 def evaluate(session: Session, folder: Path, staging: Path, on_line: OnLine) -> Evaluation:

@@ -147,6 +147,16 @@ class Attribution(Frozen):
     both: Verdict | None = Field(description="best harness with the adapter against the first without")
 
 
+class SandboxRecord(Frozen):
+    """What held generated programs during an earlier start of the run."""
+
+    generations: int = Field(description="decided when that sandbox was given up")
+    jail: str
+    jail_gaps: tuple[str, ...]
+    limits: dict[str, float]
+    gpu: bool
+
+
 class RunRecord(Frozen):
     """`run.json`: what was asked for, with what, and how it ended."""
 
@@ -173,6 +183,9 @@ class RunRecord(Frozen):
     jail_gaps: tuple[str, ...]
     limits: dict[str, float] = Field(default_factory=dict, description="--limit-NAME flags, over those of the task")
     gpu: bool = False
+    earlier_sandboxes: tuple[SandboxRecord, ...] = Field(
+        default=(), description="of starts before the last one, where they differ; the fields above tell of the last"
+    )
     generations: int = 0
     cost: float = Field(default=0.0, description="US dollars, of the decided generations' calls with a known price")
     tokens: int = 0

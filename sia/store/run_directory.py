@@ -5,11 +5,12 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -32,6 +33,9 @@ AUTHOR_LOG = "author.log"
 META_PROMPT = "meta_agent_prompt.txt"
 FEEDBACK_PROMPT = "feedback_agent_prompt.txt"
 
+MANY_FILES = 256
+"""More files than these are forced to the disk together: one by one they would take minutes."""
+
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -46,6 +50,12 @@ def run_path(runs_dir: Path, run_id: str) -> Path:
     if not RUN_ID.fullmatch(run_id):
         raise UsageError(f"run id {run_id!r} is not usable", "take letters, digits, '-', '_' and '.', at most 64")
     return runs_dir / f"run_{run_id}"
+
+
+def resume_command(path: Path) -> str:
+    """What a user types to go on with the run directory `path`."""
+    folder = "" if path.parent == Path("runs").absolute() else f" --runs-dir {shlex.quote(str(path.parent))}"
+    return f"sia --run-id {path.name.removeprefix('run_')} --resume{folder}"
 
 
 def read_run_record(path: Path) -> RunRecord:
@@ -94,12 +104,14 @@ class RunDirectory:
     def staging(self, generation: int, stage: str) -> Iterator[Path]:
         """A fresh folder on the same file system for the work of one stage; gone afterwards."""
         folder = self._staging / f"gen_{generation}_{stage}"
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         folder.mkdir(parents=True)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            # What cannot be removed now must not hide how the stage ended.
+            with suppress(OSError):
+                remove(folder)
 
     def commit(
         self, generation: int, record: StageRecord, files: list[Path], read: list[Path] | None = None
@@ -111,17 +123,24 @@ class RunDirectory:
         folder = self.generation_dir(generation)
         folder.mkdir(exist_ok=True)
         wrote: dict[str, str] = {}
+        many = sum(len(files_under(entry)) for entry in files) > MANY_FILES
+        if many:
+            os.sync()
+        recorded = {PurePosixPath(name).parts[:2] for line in self.ledger.lines for name in line.wrote}
         for entry in files:
             for file in files_under(entry):
-                sync_file(file)
+                if not many:
+                    sync_file(file)
                 relative = file.relative_to(entry.parent)
                 wrote[f"{folder.name}/{relative.as_posix()}"] = digest_file(file)
             target = folder / entry.name
+            if target.relative_to(self.path).parts in recorded:
+                raise StoreError(f"{target} is recorded by an earlier stage", "start a new run, and report this one")
             remove(target)
             entry.replace(target)
         sync_folder(folder)
         sync_folder(self.path)
-        digests = {str(p.relative_to(self.path)): digest_file(p) for p in read or () if p.is_file()}
+        digests = {_told(p, self.path): digest_file(p) for p in read or () if p.is_file()}
         record = self._restore(record)
         cost = record.spending.cost if isinstance(record, Authored | Ran) else 0.0
         self.ledger.append(generation, record, wrote, digests, cost)
@@ -129,7 +148,7 @@ class RunDirectory:
 
     def discard_unrecorded(self) -> None:
         """Removes what an interrupted stage left: staging folders, and files that no ledger line names."""
-        shutil.rmtree(self.path / STAGING, ignore_errors=True)
+        remove(self.path / STAGING)
         decided = {line.generation for line in self.ledger.lines if line.record.stage == "decide"}
         kept = {name for line in self.ledger.lines for name in line.wrote}
         for folder in self.path.glob("gen_*"):
@@ -223,6 +242,11 @@ def own_run(path: Path) -> RunDirectory:
     return RunDirectory(path, lock, Ledger(path / LEDGER_FILE))
 
 
+def _told(path: Path, run: Path) -> str:
+    """A path in the run directory as the ledger names it, any other as it is."""
+    return str(path.relative_to(run)) if path.is_relative_to(run) else str(path)
+
+
 def signed(record: RunRecord) -> bytes:
     """`run.json` with the SHA-256 of its bytes with an empty `digest`, so that a change shows."""
     content = record.model_copy(update={"digest": ""}).model_dump_json(indent=2).encode() + b"\n"
@@ -230,8 +254,27 @@ def signed(record: RunRecord) -> bytes:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    """Removes a file, a link or a folder, if it is there.
+
+    A program may have shut its folders, and nested them deeper than a path or a stack reaches: each is opened, and
+    raised to the top before its turn comes.
+    """
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    pending = [path]
+    while pending:
+        folder = pending.pop()
+        folder.chmod(0o700)
+        with os.scandir(folder) as found:
+            entries = list(found)
+        for entry in map(Path, entries):
+            if entry.is_dir() and not entry.is_symlink():
+                # Who moves a folder to another one has to be able to write in it.
+                entry.chmod(0o700)
+                pending.append(entry.rename(path / uuid4().hex))
+            else:
+                entry.unlink()
+        if folder != path:
+            folder.rmdir()
+    path.rmdir()

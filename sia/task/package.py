@@ -72,11 +72,12 @@ def _refuse_overlap(public: Path, private: Path) -> None:
 
 
 def task_digest(task: TaskPackage) -> str:
-    """SHA-256 over the paths and contents of the task's files."""
+    """SHA-256 over the paths and contents of the task's files; runs and other things may lie beside them."""
     digest = hashlib.sha256()
-    for file in files_under(task.root):
-        if "__pycache__" not in file.parts:
-            digest.update(f"{file.relative_to(task.root).as_posix()}\0{digest_file(file)}\n".encode())
+    for part in (MANIFEST_FILE, "data", "reference"):
+        for file in files_under(task.root / part):
+            if "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(task.root).as_posix()}\0{digest_file(file)}\n".encode())
     return digest.hexdigest()
 
 
