@@ -15,7 +15,7 @@ MODELS = {
 }
 
 
-def make_workspace(folder: Path, backend: str, **limits: float) -> Path:
+def make_workspace(folder: Path, backend: str, **limits: float | CalledModel) -> Path:
     """A workspace with everything that an author program reads."""
     workspace = folder / "workspace"
     workspace.mkdir()

@@ -2,21 +2,24 @@
 
 import os
 import sys
+import tomllib
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from sia.author.brief import OWN_DIR, REPAIR_FILE
-from sia.author.openhands.environment import VERSIONS, find_python, openhands_python
+from sia.author.brief import OWN_DIR, REPAIR_FILE, CalledModel
+from sia.author.openhands.environment import PACKAGES, VERSIONS, find_python, openhands_python
 from sia.author.program import AUTHORS
 from tests.author.program import make_workspace, start_program, transcript
 from tests.author.runs import start
 from tests.author.scenarios import cheat_in_vain, improve_and_survive_kills
 from tests.scripted_model import Call, Failure, Policy, Reply, serve
 
+ROOT = Path(__file__).parents[2]
 PYTHON = find_python()
 if PYTHON is None:
     warnings.warn(f"NOT TESTED: OpenHands, for want of Python {' or '.join(VERSIONS)}", stacklevel=1)
@@ -84,6 +87,26 @@ def test_repair_goes_on_with_the_same_conversation(tmp_path: Path, engine: Path)
         assert model.asked[-1].said("It does not parse.")
     assert [e.text for e in transcript(workspace) if e.kind == "text"] == ["answer 0", "answer 1"]
     assert '"turns":2' in (workspace / OWN_DIR / "conversation.json").read_text()
+
+
+@needs_python
+@pytest.mark.parametrize(("provider", "path"), [("openai", "/v1/responses"), ("openrouter", "/v1/chat/completions")])
+def test_the_newer_api_is_for_its_maker_alone(tmp_path: Path, engine: Path, provider: str, path: str) -> None:
+    author = replace(AUTHORS["openhands"], python=engine)
+    called = CalledModel(name="gpt-5-mini", dialect="openai", provider=provider)
+    workspace = make_workspace(tmp_path, "openhands", model=called)
+    with serve(lambda _: Reply("done")) as model:
+        assert start_program(author, workspace, model.url)[0] == 0
+    assert model.paths == {path}
+
+
+def test_the_extra_asks_for_what_the_environment_holds() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = [Requirement(line) for line in extras["openhands"]]
+    assert [(r.name, r.specifier) for r in wanted] == [(r.name, r.specifier) for r in map(Requirement, PACKAGES)]
+    for version in (*VERSIONS, "3.11", "3.14"):
+        fits = [r.marker is None or r.marker.evaluate({"python_version": version}) for r in wanted]
+        assert fits == [version in VERSIONS] * len(PACKAGES)
 
 
 def test_without_a_fitting_python_one_line_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ class ScriptedModel:
     url: str
     policy: Policy
     asked: list[Conversation] = field(default_factory=list)
+    paths: set[str] = field(default_factory=set)
+    """Where the requests went."""
     keys: set[str] = field(default_factory=set)
     """The API keys that came with the requests."""
     attempts: Counter[str] = field(default_factory=Counter)
@@ -82,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         model: ScriptedModel = self.server.model  # type: ignore[attr-defined]
         model.keys |= {k.removeprefix("Bearer ") for n in KEY_HEADERS if (k := self.headers.get(n))}
         path = self.path.partition("?")[0]
+        model.paths.add(path)
         named = GEMINI.fullmatch(path)
         dialect = gemini if named else DIALECTS.get(path)
         if path.endswith("/count_tokens"):

@@ -26,6 +26,13 @@ RETRIES, FIRST_WAIT, LONGEST_WAIT = 2, 2, 10
 WATCH_SECONDS = 1.0
 
 
+class ChatLLM(LLM):  # type: ignore[misc]  # OpenHands is not installed where this is checked
+    """A model that is called by chat completions only. OpenHands would go by its name: all gpt-5 by the newer API."""
+
+    def uses_responses_api(self) -> bool:
+        return False
+
+
 @dataclass
 class Seen:
     """What the events told so far."""
@@ -116,11 +123,10 @@ def _watch(start: Start, seen: Seen, ended: threading.Event, end: Callable[[str]
 
 def make_llm(to: Route) -> LLM:
     """The model behind its route. It costs nothing here: whoever forwards the calls counts them."""
-    return LLM(
+    return (ChatLLM if to.api == "chat" else LLM)(
         model=to.model,
         base_url=to.base_url,
         api_key=to.key,
-        api_mode=to.api,
         num_retries=RETRIES,
         retry_min_wait=FIRST_WAIT,
         retry_max_wait=LONGEST_WAIT,

@@ -11,7 +11,7 @@ from pathlib import Path
 from sia.environment import agent_environment, find_uv
 from sia.errors import UsageError
 
-PACKAGES = ("openhands-sdk>=1.58,<2", "openhands-tools>=1.58,<2")
+PACKAGES = ("openhands-ai>=1.11,<2",)
 BUILT = ("func-timeout",)
 """What they need that has no wheel."""
 VERSIONS = ("3.12", "3.13")
