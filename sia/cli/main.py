@@ -102,7 +102,9 @@ def main(given: list[str] | None = None) -> None:
 
 
 def _fail(error: SiaError) -> None:
-    print(f"sia: {' '.join(str(error).split())}", file=sys.stderr)
+    from sia.plainfile import on_one_line
+
+    print(f"sia: {on_one_line(' '.join(str(error).split()))}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -1,6 +1,5 @@
 """Python, environments, disk, keys and GPU: each is used once, not asked for its version."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -11,30 +10,25 @@ from pathlib import Path
 
 from sia.doctor.finding import Finding
 from sia.environment import cache_dir, find_uv
+from sia.gateway.keys import known_variables
+from sia.gateway.providers import Provider, load_providers
 from sia.jail.devices import gpu_devices
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 2 << 30
 SECONDS = 120.0
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "Anthropic": ("ANTHROPIC_API_KEY",),
-    "OpenAI": ("OPENAI_API_KEY",),
-    "Gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "OpenRouter": ("OPENROUTER_API_KEY",),
-    "OpenHands": ("LLM_API_KEY",),
-}
-"""Environment variables that hold the keys of each provider."""
 
 
-def check_machine(runs_dir: Path, environment: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Everything but the sandbox."""
+def check_machine(runs_dir: Path) -> list[Finding]:
+    """Everything but the sandbox. Raises UsageError when sia.toml or .env cannot be read."""
+    variables = known_variables()
     return [
         check_python(),
         check_venv(),
         check_uv(),
         check_disk("disk for the cache", cache_dir()),
         check_disk("disk for the runs", runs_dir.absolute()),
-        *(check_key(provider, names, environment) for provider, names in KEYS.items()),
+        *(check_key(provider, variables) for provider in load_providers().values() if provider.key_variables),
         check_gpu(),
     ]
 
@@ -84,14 +78,14 @@ def check_disk(subject: str, place: Path) -> Finding:
     return Finding(subject, "ok", told)
 
 
-def check_key(provider: str, names: tuple[str, ...], environment: Mapping[str, str]) -> Finding:
-    """Whether there is a key. Its value is never shown."""
-    found = [name for name in names if environment.get(name)]
+def check_key(provider: Provider, variables: Mapping[str, str]) -> Finding:
+    """Whether there is a key, in the environment or in .env. Its value is never shown."""
+    subject, names = f"key for {provider.name}", provider.key_variables
+    found = next((name for name in names if variables.get(name)), None)
     if found:
-        return Finding(f"key for {provider}", "ok", f"{found[0]} is set")
-    return Finding(
-        f"key for {provider}", "note", "not set", f"`export {names[0]}=...`; `--backend offline` needs no key"
-    )
+        return Finding(subject, "ok", f"{found} is set")
+    remedy = f"`export {names[0]}=...` or write it into .env; `--backend offline` needs no key"
+    return Finding(subject, "note", "not set", remedy)
 
 
 def check_gpu() -> Finding:

@@ -10,7 +10,8 @@ import pytest
 
 from sia.doctor import sandbox
 from sia.doctor.finding import Finding, Report
-from sia.doctor.machine import KEYS, check_disk, check_key, check_uv, check_venv
+from sia.doctor.machine import check_disk, check_key, check_uv, check_venv
+from sia.gateway.providers import KNOWN
 from sia.jail.choose import choose_jail
 from sia.jail.probe import Probe
 
@@ -68,10 +69,10 @@ def test_remedy_names_the_switch_that_is_off(
 
 
 def test_key_is_told_by_name_only() -> None:
-    assert check_key("OpenAI", KEYS["OpenAI"], {"OPENAI_API_KEY": "sk-1"}) == Finding(
-        "key for OpenAI", "ok", "OPENAI_API_KEY is set"
+    assert check_key(KNOWN["openai"], {"OPENAI_API_KEY": "sk-1"}) == Finding(
+        "key for openai", "ok", "OPENAI_API_KEY is set"
     )
-    assert check_key("OpenAI", KEYS["OpenAI"], {"OPENAI_API_KEY": ""}).level == "note"
+    assert check_key(KNOWN["openai"], {"OPENAI_API_KEY": ""}).level == "note"
 
 
 def test_disk_is_written_to(tmp_path: Path) -> None:
