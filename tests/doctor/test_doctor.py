@@ -23,7 +23,7 @@ def test_report_says_what_a_run_takes() -> None:
     report = json.loads(done.stdout)
     assert "very-secret" not in done.stdout + done.stderr
     told = {finding["subject"]: finding for finding in report["findings"]}
-    assert told["key for Anthropic"]["level"] == "ok"
+    assert told["key for anthropic"]["level"] == "ok"
     assert told["Python"]["level"] == "ok"
     assert done.returncode == (0 if report["healthy"] else 1)
     if report["sandbox"]:
