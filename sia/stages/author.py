@@ -23,7 +23,7 @@ from sia.stages.session import (
     raise_if_cap_reached,
     raise_if_disk_full,
 )
-from sia.stages.workspace import make_brief, prepare_workspace
+from sia.stages.workspace import make_brief, prepare_workspace, shown_files
 from sia.store.records import Authored, Spending
 from sia.store.run_directory import AUTHOR_LOG, FEEDBACK_PROMPT, META_PROMPT
 from sia.task.manifest import LimitsTable
@@ -77,7 +77,7 @@ def author_stage(session: Session, on_line: OnLine) -> None:
             failure=failure,
         )
         files = [staging / AUTHOR_LOG, prompt_file, *transcript, *drafts[-1].files]
-        session.progress.add(session.run.commit(number, record, files))
+        session.progress.add(session.run.commit(number, record, files, shown_files(session, brief)))
 
 
 def _failure(session: Session, draft: Draft) -> str | None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from sia.author.brief import DECISION_FILE
+from sia.author.brief import DECISION_FILE, HANDED_ON
 from sia.author.decision import parse_decision
 from sia.author.program import BOOT
 from sia.jail.program import program_environment
@@ -50,6 +50,12 @@ class _Place:
     log: Path
 
 
+def _read(session: Session) -> list[Path]:
+    """What the trainer was given of the run: the author's decision and rows."""
+    folder = session.run.generation_dir(session.progress.open.number)
+    return [folder / name for name in HANDED_ON]
+
+
 def train_stage(session: Session, on_line: OnLine) -> None:
     """Trains by the plan in `decision.json` and records how that ended. A fault costs the generation, not the run."""
     number = session.progress.open.number
@@ -74,7 +80,7 @@ def train_stage(session: Session, on_line: OnLine) -> None:
                 raise_if_disk_full(session, outcome.last_line)
         digest = _take(place, told)
         record = _record(plan, told, outcome, digest)
-        session.progress.add(session.run.commit(number, record, [staging / ADAPTER_DIR]))
+        session.progress.add(session.run.commit(number, record, [staging / ADAPTER_DIR], _read(session)))
     shutil.rmtree(checkpoints.parent, ignore_errors=True)
 
 

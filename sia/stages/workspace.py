@@ -24,6 +24,7 @@ from sia.plainfile import read_text
 from sia.stages.measured import measured_again
 from sia.stages.session import Session
 from sia.store.records import GenerationRecord, Trained
+from sia.store.run_directory import AGENT_LOG, RESULTS_FILE
 from sia.task.package import REFERENCE_AGENT, REFERENCE_SAMPLES
 
 HISTORY_LENGTH = 12
@@ -128,6 +129,14 @@ def _budget(session: Session) -> Budget:
         cost=None if settings.max_cost is None else max(0.0, settings.max_cost - sum(g.cost for g in done)),
         tokens=None if settings.max_tokens is None else max(0, settings.max_tokens - sum(g.tokens for g in done)),
     )
+
+
+def shown_files(session: Session, brief: Brief) -> list[Path]:
+    """The files of earlier generations that the author was shown, whole or as a digest."""
+    latest = session.progress.generations[-1].generation if session.progress.generations else None
+    folders = [session.run.generation_dir(n) for n in {brief.parent, latest} if n is not None]
+    names = (*contract.HANDED_ON, "agent_execution.json", AGENT_LOG, RESULTS_FILE)
+    return [folder / name for folder in folders for name in names]
 
 
 def _show_generation(session: Session, number: int, folder: Path) -> None:
