@@ -16,7 +16,7 @@ from sia.author.offline.grammar import AnyKind, NotOfThisKind, Recipe
 from sia.author.offline.kinds import find_kind
 from sia.local.process import start_local_model
 from tests.author.test_offline_author import lint
-from tests.author.test_offline_kinds import MAKERS, brief_of, recipes_within_reach
+from tests.author.test_offline_kinds import MAKERS, brief_of, choice_task, recipes_within_reach
 
 LOCAL = CalledModel(name="local/smollm2-135m", dialect="openai", provider="local")
 OTHERS = [CalledModel(name="gpt", dialect="openai"), CalledModel(name="claude", dialect="anthropic")]
@@ -83,7 +83,8 @@ RECIPES: dict[str, list[dict[str, object]]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(MAKERS))
 def test_agents_answer_every_item_with_a_real_model(tmp_path: Path, kind: str) -> None:
-    root = MAKERS[kind](tmp_path / "task")
+    # Each question is thought about in hundreds of tokens: few of them, or it takes ten minutes.
+    root = choice_task(tmp_path / "task", 12) if kind == "multiple-choice" else MAKERS[kind](tmp_path / "task")
     found, schema = find_kind(asking(root, LOCAL))
     recipes = [found.recipe.model_validate(recipe) for recipe in RECIPES[kind]]
     agents = write_agents(found, schema, recipes, tmp_path)

@@ -113,10 +113,10 @@ def walk_task(root: Path) -> Path:
     return make(root, public, answers, JSON_EVALUATOR, "'chess>=1.11', 'scipy>=1.12'")
 
 
-def choice_task(root: Path) -> Path:
+def choice_task(root: Path, count: int = 120) -> Path:
     """Questions whose right option is the longest one in three of four cases."""
     generator, questions, answers = random.Random(3), [], {}
-    for number in range(120):
+    for number in range(count):
         options = {letter: "o" * generator.randint(3, 9) for letter in "ABCD"}
         right = generator.choice("ABCD")
         if number % 4:
