@@ -22,7 +22,8 @@ GENERATIONS = 3
 STAGES = [(n, stage) for n in range(1, GENERATIONS + 1) for stage in ("author", "run", "score", "decide")]
 UNSTABLE = re.compile(
     # Hashes over lines that hold times are checked by `verify_run`.
-    r'"(?:time|previous|ledger|digest)": ?"[^"]*"|"(?:seconds|peak_memory_bytes|author|run|score|decide)": ?(?:\d[\d.e-]*|null)'
+    r'"(?:time|previous|ledger|digest)": ?"[^"]*"|'
+    r'"(?:seconds|peak_memory_bytes|author|run|score|decide)": ?(?:\d[\d.e-]*|null)'
     r"|\d+\.\d+ s\b"
 )
 DIGEST_OF_UNSTABLE = re.compile(r'("gen_\d+/(?:generation\.json|feedback_agent_prompt\.txt)"): ?"[0-9a-f]{64}"')
