@@ -149,13 +149,13 @@ def test_interrupted_download_goes_on_in_the_next_command(tmp_path: Path, kaggle
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert kaggle.stalled.wait(60)
+    assert kaggle.stalled.wait(180)
     part = tmp_path / "cache" / "kaggle" / SLUG / ".part" / f"{SLUG}.zip"
     while not (part.is_file() and part.stat().st_size):
         assert process.poll() is None
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     kaggle.enough.set()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
