@@ -4,7 +4,6 @@ Cells that a generation was already scored on are taken from it. The others are 
 run, and lie in `attribution/`; nothing of them was fed back to an author.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from sia.stages.target import RESERVED, adapter_folder, agent_command, agent_pyt
 from sia.store.durable import digest_file
 from sia.store.outputs import collect_outputs
 from sia.store.records import Attribution, Cell, GenerationRecord
-from sia.store.run_directory import AGENT_LOG, EVALUATION_LOG, RESULTS_FILE
+from sia.store.run_directory import AGENT_LOG, EVALUATION_LOG, RESULTS_FILE, remove
 from sia.weights.adapter import publish_adapter
 
 ATTRIBUTION_DIR = "attribution"
@@ -128,6 +127,6 @@ def _run_cell(session: Session, harness: int, digest: str | None, folder: Path, 
         for file in (staging / AGENT_LOG, staging / EVALUATION_LOG, staging / RESULTS_FILE):
             file.replace(outputs / file.name)
         folder.parent.mkdir(exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         outputs.rename(folder)
     return None
