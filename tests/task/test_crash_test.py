@@ -1,6 +1,7 @@
 """The crash-test: broken graders are caught, sound ones pass, and a run starts with it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,7 +152,8 @@ def test_bundled_task_passes(name: str) -> None:
 
 def sia(cwd: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-m", "sia", "--backend", "offline", "--max-gen", "1", *arguments]
-    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    own = {**os.environ, "SIA_CACHE_DIR": str(cwd / "cache")}  # what an earlier run checked is not known here
+    return subprocess.run(argv, cwd=cwd, env=own, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_run_on_an_unfit_task_is_refused_unless_forced(tmp_path: Path) -> None:

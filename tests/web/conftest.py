@@ -69,7 +69,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     dashboard.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a browser holds the thread's event loop: no test after this file's may meet it
 def browser() -> Iterator[Browser]:
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if path is None:
