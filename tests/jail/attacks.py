@@ -118,7 +118,7 @@ ATTACKS = [
         compare_with_it="reached(call(312, os.getpid(), bystander, 1, 0, 0) >= 0)",
         limits_of_it="import resource; resource.prlimit(bystander, resource.RLIMIT_NOFILE, (50, 50)); reached()",
         processors_of_it="os.sched_setaffinity(bystander, {0}); reached()",
-        priority="os.setpriority(os.PRIO_PROCESS, bystander, 5); reached()",
+        priority="os.setpriority(os.PRIO_PROCESS, bystander, 19); reached()",
         command_line="any_process(lambda n: n == bystander and open(f'/proc/{n}/cmdline').read())",
     ),
     Attack("other processes", "descriptor for it", "reached(os.pidfd_open(bystander) >= 0)", ("landlock",)),
