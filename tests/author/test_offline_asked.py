@@ -17,6 +17,7 @@ from sia.author.offline.kinds import find_kind
 from sia.local.process import start_local_model
 from tests.author.test_offline_author import lint
 from tests.author.test_offline_kinds import MAKERS, brief_of, choice_task, recipes_within_reach
+from tests.scripted_model import Conversation, Reply, serve
 
 LOCAL = CalledModel(name="local/smollm2-135m", dialect="openai", provider="local")
 OTHERS = [CalledModel(name="gpt", dialect="openai"), CalledModel(name="claude", dialect="anthropic")]
@@ -93,29 +94,61 @@ def test_agents_answer_every_item_with_a_real_model(tmp_path: Path, kind: str) -
         for agent in agents:
             work = tmp_path / agent.stem
             work.mkdir()
-            subprocess.run(
-                [
-                    sys.executable,
-                    str(agent),
-                    "--dataset_dir",
-                    str(root / "data" / "public"),
-                    "--working_dir",
-                    str(work),
-                ],
-                env={
-                    **os.environ,
-                    "OPENAI_BASE_URL": model.base_url,
-                    "OPENAI_API_KEY": "none",
-                    "SIA_TASK_MODEL": LOCAL.name,
-                },
-                check=True,
-                timeout=300,
-            )
+            run_agent(agent, root, work, LOCAL.name, model.base_url)
             given = read_answers(work)
             if kind != "exact-answer":  # where the model may give nothing of the right form
                 assert given.keys() == truth.keys()
             assert given.keys() <= truth.keys()
             assert list(work.glob("agent_execution*"))
+
+
+def run_agent(agent: Path, root: Path, work: Path, model: str, address: str) -> None:
+    variables = {"SIA_TASK_MODEL": model, "OPENAI_BASE_URL": address, "OPENAI_API_KEY": "none"}
+    variables |= {"ANTHROPIC_BASE_URL": address.removesuffix("/v1"), "ANTHROPIC_API_KEY": "none"}
+    argv = [sys.executable, str(agent), "--dataset_dir", str(root / "data" / "public"), "--working_dir", str(work)]
+    subprocess.run(argv, env={**os.environ, **variables}, check=True, timeout=300)
+
+
+TOLD: dict[str, tuple[dict[str, object], str]] = {
+    "multiple-choice": ({"rule": "ask", "samples": 3, "reasoned": True}, "Let me see. Answer: {}) that is it"),
+    "text-classification": ({"asked": "words", "alone": True}, "It is {}."),
+    "exact-answer": ({"route": "none", "line": "none", "asked": True}, "There are 3 ways.\nAnswer: {}"),
+}
+"""For each kind a recipe, and the words in which the model tells an answer."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+@pytest.mark.parametrize("model", OTHERS, ids=lambda model: model.dialect)
+def test_agents_hand_in_what_a_model_of_either_dialect_says(tmp_path: Path, kind: str, model: CalledModel) -> None:
+    root = MAKERS[kind](tmp_path / "task")
+    fields, words = TOLD[kind]
+    found, schema = find_kind(asking(root, model))
+    (agent,) = write_agents(found, schema, [found.recipe.model_validate(fields)], tmp_path)
+    truth = json.loads((root / "data" / "private" / "answers.json").read_text())
+    texts = questions_of(root)
+
+    def tell(conversation: Conversation) -> Reply:
+        asked = conversation.turns[-1].text
+        key = next((key for key, text in texts.items() if text in asked), None)
+        return Reply(words.format(truth[key]) if key in truth else "I do not know.")
+
+    with serve(tell) as scripted:
+        run_agent(agent, root, tmp_path, model.name, f"{scripted.url}/v1")
+        assert {conversation.model for conversation in scripted.asked} == {model.name}
+    # The sample's lists are empty: no form says how many moves are asked for.
+    assert read_answers(tmp_path) == {key: right for key, right in truth.items() if not isinstance(right, list)}
+
+
+def questions_of(root: Path) -> dict[str, str]:
+    """The test items' texts by id."""
+    public = root / "data" / "public"
+    if (public / "test.csv").is_file():
+        lines = (public / "test.csv").read_text().splitlines()[1:]
+        return {key: text for key, _, text in (line.partition(",") for line in lines)}
+    file = next(public / name for name in ("questions.json", "problems.json") if (public / name).is_file())
+    records = json.loads(file.read_text())
+    return {str(record["id"]): record.get("stem") or record["problem"] for record in records}
 
 
 def read_answers(work: Path) -> dict[str, object]:
