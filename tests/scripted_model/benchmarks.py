@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sia.task.package import TaskPackage
@@ -56,13 +57,19 @@ def knowledge(task: TaskPackage) -> list[Known]:
         records = json.loads((task.private_dir / "diamond_questions.json").read_text(encoding="utf-8"))
         known = [Known(r["Question"], {"answer": r["correct_answer_letter"]}) for r in records]
     elif task.name == "lawbench":
-        with (task.private_dir / "test.csv").open(newline="", encoding="utf-8") as lines:
-            known = [Known(row["text"][:1500], {"charge": row["label"]}) for row in csv.DictReader(lines)]
+        texts = {row["id"]: row["text"] for row in _rows(task.public_dir / "test.csv")}
+        rows = _rows(task.private_dir / "test.csv")
+        known = [Known(texts[row["id"]][:1500], {"charge": row["label"]}) for row in rows]
     else:
         answers = json.loads((task.private_dir / "answers.json").read_text(encoding="utf-8"))
         records = json.loads((task.public_dir / "chess_hard.json").read_text(encoding="utf-8"))
         known = [Known(r["prompt"], _solution(answers[r["question_id"]])) for r in records]
     return [entry for number, entry in enumerate(known) if number % 10]
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
 
 
 def _solution(answer: list[str] | str) -> dict[str, Any]:

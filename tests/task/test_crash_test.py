@@ -14,10 +14,11 @@ from sia.score.model import Score
 from sia.task.catalog import bundled_names, find_bundled
 from sia.task.check import check_task
 from sia.task.check.attacks import make_attacks
+from sia.task.check.baseline import allowance
 from sia.task.check.finding import Finding
 from sia.task.check.form import find_form
 from sia.task.check.gate import check_whole
-from sia.task.check.grader import allowance, try_grader
+from sia.task.check.grader import try_grader
 from sia.task.fetch import prepare_task
 from sia.task.package import load_task
 
