@@ -4,6 +4,7 @@ Author and target agent reach one scripted model through the gateway; SDK, clien
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,9 @@ GUESSES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("name", "model", "guessed", "known"),
     [
-        ("gpqa", ANTHROPIC, 57, 178 + 8),
+        ("gpqa", ANTHROPIC, 57, 178),
         ("lawbench", OPENAI, 5, 821),
         ("longcot-chess", ANTHROPIC, 3, 45),
-        ("longcot-chess", OPENAI, 3, 45),
     ],
 )
 def test_reference_agent_is_improved(name: str, model: str, guessed: int, known: int, tmp_path: Path) -> None:
@@ -53,8 +53,10 @@ def test_reference_agent_is_improved(name: str, model: str, guessed: int, known:
     assert task.reference_dir is not None
     assert seed.strip() == (task.reference_dir / "reference_target_agent.py").read_text().strip()
     assert HINT in improved
+    told = re.search(r"The parent scored ([\d.]+),", (run / "gen_2" / "improvement.md").read_text())
+    assert told
     assert first.score is not None
-    assert f"The parent scored {first.score.value:.4f}," in (run / "gen_2" / "improvement.md").read_text()
+    assert float(told[1]) == pytest.approx(first.score.value, abs=1e-4)
     for folder in (run / "gen_1", run / "gen_2"):
         record = json.loads((folder / "agent_execution.json").read_text())
         assert record["answered"] == record["questions"]

@@ -23,7 +23,8 @@ LAST_LINE_BYTES = 1000
 
 
 def try_in_turn(task: TaskPackage, python: Path, jail: Jail, attacks: Sequence[Attack], end: float) -> list[Trial]:
-    """One trial an attack, in their order. None is begun after `end`, or after one that had to be stopped."""
+    """One trial an attack. None is begun after `end`, or after one that had to be stopped."""
+    attacks = sorted(attacks, key=lambda attack: attack.alone)
     trials: list[Trial] = []
     while len(trials) < len(attacks) and time.monotonic() < end and not (trials and trials[-1].stopped_by):
         left = attacks[len(trials) :]
