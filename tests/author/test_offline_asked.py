@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from sia.author.brief import Brief, CalledModel
 from sia.author.offline.__main__ import render_agent
 from sia.author.offline.grammar import AnyKind, NotOfThisKind, Recipe
 from sia.author.offline.kinds import find_kind
+from sia.author.offline.kinds.text_classification import TextSchema
 from sia.local.process import start_local_model
 from tests.author.test_offline_author import lint
 from tests.author.test_offline_kinds import MAKERS, brief_of, choice_task, recipes_within_reach
@@ -138,6 +140,22 @@ def test_agents_hand_in_what_a_model_of_either_dialect_says(tmp_path: Path, kind
         assert {conversation.model for conversation in scripted.asked} == {model.name}
     # The sample's lists are empty: no form says how many moves are asked for.
     assert read_answers(tmp_path) == {key: right for key, right in truth.items() if not isinstance(right, list)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alone", [True, False])
+def test_texts_that_there_is_no_time_for_are_not_asked_about(tmp_path: Path, alone: bool) -> None:
+    root = MAKERS["text-classification"](tmp_path / "task")
+    found, schema = find_kind(asking(root, OTHERS[0]))
+    assert isinstance(schema, TextSchema)
+    recipe = found.recipe.model_validate({"asked": "words", "alone": alone})
+    (agent,) = write_agents(found, replace(schema, seconds=0.0), [recipe], tmp_path)
+    with serve(lambda conversation: Reply("sea")) as scripted:
+        run_agent(agent, root, tmp_path, "gpt", f"{scripted.url}/v1")
+        assert not scripted.asked
+    record = json.loads((tmp_path / "agent_execution.json").read_text())
+    assert record["asked"] == [0, 0]
+    assert record["answered"] == len(read_answers(tmp_path)) == (0 if alone else 100)
 
 
 def questions_of(root: Path) -> dict[str, str]:
