@@ -11,10 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sia.jail.program import program_environment, python_mounts
-from sia.jail.protocol import Command, Jail, Mount, Outcome
+from sia.jail.protocol import Jail, Mount, Outcome
 from sia.task.check.attacks import Attack
-from sia.task.check.trial import Trial, fill, trial_limits, trial_of, try_alone
+from sia.task.check.trial import Trial, evaluation, fill, trial_limits, trial_of, try_alone
 from sia.task.package import TaskPackage
 
 PROGRAM = Path(__file__).with_name("forks.py")
@@ -50,16 +49,8 @@ def _try_together(task: TaskPackage, python: Path, jail: Jail, attacks: Sequence
         report = place / "report"
         whole = max(left, 0.0) + limits.seconds + LOADING_SECONDS
         told = (report, task.evaluator, limits.seconds, left, *copies)
-        jail.run(
-            Command(
-                argv=(str(python), str(PROGRAM), *map(str, told)),
-                cwd=place,
-                log=place / "log",
-                limits=replace(limits, seconds=whole),
-                mounts=(Mount(task.root), Mount(PROGRAM), Mount(place, writable=True), *python_mounts(python)),
-                environment=program_environment(place, python),
-            )
-        )
+        command = evaluation(task, python, (str(PROGRAM), *map(str, told)), place, place / "log")
+        jail.run(replace(command, limits=replace(limits, seconds=whole), mounts=(*command.mounts, Mount(PROGRAM))))
         trials = []
         for number, status, seconds in _read_report(report):
             log = copies[number].with_name(f"{copies[number].name}.log")
@@ -79,7 +70,7 @@ def _try_together(task: TaskPackage, python: Path, jail: Jail, attacks: Sequence
 
 def _read_report(report: Path) -> list[tuple[int, str, float]]:
     lines = []
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in report.read_text(encoding="utf-8").splitlines():
             number, status, seconds = line.split()
             lines.append((int(number), status, float(seconds)))

@@ -47,7 +47,8 @@ def try_alone(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -> Tr
     with tempfile.TemporaryDirectory(prefix="sia-check-") as place:
         copy, log = Path(place) / "gen_1", Path(place) / EVALUATION_LOG
         fill(attack, copy)
-        outcome = jail.run(_command(task, python, copy, log))
+        program = (str(task.evaluator), "--gen-dir", str(copy))
+        outcome = jail.run(evaluation(task, python, program, copy, log))
         return trial_of(task, attack, copy, log, outcome)
 
 
@@ -93,14 +94,15 @@ def trial_limits(task: TaskPackage) -> Limits:
     )
 
 
-def _command(task: TaskPackage, python: Path, copy: Path, log: Path) -> Command:
+def evaluation(task: TaskPackage, python: Path, program: tuple[str, ...], place: Path, log: Path) -> Command:
+    """`program`, started by `python` as a run starts the evaluator, with `place` to write in."""
     return Command(
-        argv=(str(python), str(task.evaluator), "--gen-dir", str(copy)),
-        cwd=copy,
+        argv=(str(python), *program),
+        cwd=place,
         log=log,
         limits=trial_limits(task),
-        mounts=(Mount(task.root), Mount(copy, writable=True), *python_mounts(python)),
-        environment=program_environment(copy, python),
+        mounts=(Mount(task.root), Mount(place, writable=True), *python_mounts(python)),
+        environment=program_environment(place, python),
     )
 
 
