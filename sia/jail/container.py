@@ -108,7 +108,7 @@ def container_arguments(command: Command, config: Confinement, name: str, entran
     arguments += ["--tmpfs", f"/tmp:rw,nosuid,nodev,size={TEMPORARY_BYTES}"]
     for variable, value in command.environment.items():
         arguments += ["--env", f"{variable}={value}"]
-    mounts = [(folder, folder, False) for folder in system_folders()]
+    mounts = [(folder, folder, False) for folder in program_folders()]
     mounts += [(outside, inside, False) for outside, inside in settings_files()]
     mounts += [(path, path, writable) for path, writable in inside_mounts(command)]
     if entrance is not None:
@@ -119,6 +119,12 @@ def container_arguments(command: Command, config: Confinement, name: str, entran
             continue
         arguments += ["--mount", f"type=bind,src={outside},dst={inside}{'' if writable else ',readonly'}"]
     return [*arguments, os.environ.get(IMAGE_VARIABLE) or IMAGE, *stage_argv(command, config)]
+
+
+def program_folders() -> list[str]:
+    """The machine's programs and libraries, but for /usr/sbin: docker puts the container's first process there."""
+    others = [folder for folder in system_folders() if folder not in ("/usr", "/sbin")]
+    return others + [str(path) for path in sorted(Path("/usr").iterdir()) if path.is_dir() and path.name != "sbin"]
 
 
 def _own_limits() -> list[str]:

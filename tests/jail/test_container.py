@@ -150,6 +150,25 @@ def test_every_attack_fails_in_a_real_container(real_engine: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_gateway_is_reached_from_a_real_container(real_engine: str, tmp_path: Path) -> None:
+    code = "import os, urllib.request as r; print(r.urlopen(os.environ['URL'], timeout=5).read().decode())"
+    with gateway() as serving:
+        outcome = ContainerJail(real_engine).run(
+            Command(
+                argv=(sys.executable, "-c", code),
+                cwd=tmp_path,
+                log=tmp_path / "log",
+                limits=Limits(seconds=20),
+                mounts=(Mount(tmp_path, writable=True), Mount(Path(sys.prefix))),
+                environment={"URL": "{gateway}/"},
+                on_listener=serving.take,
+            )
+        )
+    assert outcome.exit_status == 0, (tmp_path / "log").read_text()
+    assert (tmp_path / "log").read_text() == ANSWER.decode() + "\n"
+
+
+@pytest.mark.slow
 def test_memory_of_a_real_container_is_the_programs_alone(real_engine: str, tmp_path: Path) -> None:
     code = "import os; held = os.urandom({} << 20); print('held')"
     (tmp_path / "small").mkdir()
