@@ -23,7 +23,7 @@ from sia.task.check.attacks import FORGED, Attack, make_attacks
 from sia.task.check.baseline import allowance, best_trivial, gain
 from sia.task.check.cells import records_in, table_of, tables_of
 from sia.task.check.finding import Finding, breach_of
-from sia.task.check.form import find_form
+from sia.task.check.form import Form, find_form
 from sia.task.check.leaks import answer_columns, asked_rows, twins_of
 from sia.task.check.leaving_out import leaving_out_pays
 from sia.task.check.together import try_in_turn
@@ -44,37 +44,26 @@ def try_grader(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgr
     end = time.monotonic() + BUDGET_SECONDS
     first = _try_all(task, python, jail, attacks, end)
     end = max(end, time.monotonic() + BUDGET_SECONDS / 2)
-    again = _try_all(task, python, jail, [trial.attack for trial in first if not trial.stopped_by], end)
     name = task.evaluator.relative_to(task.root).as_posix()
     best = best_trivial(first)
     trivial = best.score if best else None
-    found = [
-        *_stopped(name, first),
-        *_taken_over(name, first),
-        *_too_good(task, name, first, trivial),
-        *_unsteady(name, first, again),
-        *_tracebacks(task, name, first),
-        *_giveaways(task, first),
-    ]
-    if form and not any(trial.stopped_by for trial in first):
-        found += leaving_out_pays(task, python, jail, form, first, end)
-    if form is None or (form.guessed and trivial is None):
-        told = "there is no sample submission, so only what needs no knowledge of the form was tried"
-        found.append(Finding("warning", name, told, "a public sample_submission.csv or .json shows the form"))
-    elif trivial is None and not any(trial.stopped_by for trial in first):
-        reason = next((trial.failure for trial in first if trial.attack.trivial), None)
-        told = f"the sample submission gets no score: {reason}"
-        found.append(Finding("error", name, told, "a submission of the right form must be scored, however bad"))
-    if len(first) < len(attacks) and not any(trial.stopped_by for trial in first):
-        told = f"only {len(first)} of {len(attacks)} submissions were tried in {BUDGET_SECONDS:.0f} s"
-        found.append(Finding("warning", name, told, "a faster evaluator is checked whole"))
-    if len(again) < len(first) and not any(trial.stopped_by for trial in first):
-        told = f"only {len(again)} of {len(first)} submissions were tried a second time"
-        found.append(Finding("warning", name, told, "a faster evaluator is checked whole"))
+    stopped = list(_stopped(name, first))
+    left_out = list(leaving_out_pays(task, python, jail, form, first, end)) if form and not stopped else []
+    again = _try_all(task, python, jail, [trial.attack for trial in first if not trial.stopped_by], end)
     scored = [trial.score.value for trial in first if trial.score]
     told = f"{len(first)} submissions that deserve nothing, {len(again)} of them twice: {len(scored)} scored"
     told += f", the trivial baseline is {trivial.value:.4g}" if trivial else ""
-    return [Finding("ok", name, told), *found]
+    return [
+        Finding("ok", name, told),
+        *stopped,
+        *_taken_over(name, first),
+        *_too_good(task, name, first, trivial),
+        *left_out,
+        *_unsteady(name, first, again),
+        *_tracebacks(task, name, first),
+        *_giveaways(task, first),
+        *(() if stopped else _untried(name, form, attacks, first, again)),
+    ]
 
 
 def _try_all(task: TaskPackage, python: Path, jail: Jail, attacks: Sequence[Attack], end: float) -> list[Trial]:
@@ -85,6 +74,26 @@ def _try_all(task: TaskPackage, python: Path, jail: Jail, attacks: Sequence[Atta
             trial for share in pool.map(lambda s: try_in_turn(task, python, jail, s, end), shares) for trial in share
         ]
     return sorted(tried, key=lambda trial: attacks.index(trial.attack))
+
+
+def _untried(
+    name: str, form: Form | None, attacks: Sequence[Attack], first: Sequence[Trial], again: Sequence[Trial]
+) -> Iterator[Finding]:
+    """What the check could not look at, where nothing had to be stopped."""
+    trivial = [trial for trial in first if trial.attack.trivial]
+    unscored = not any(trial.score for trial in trivial)
+    if form is None or (form.guessed and unscored):
+        told = "there is no sample submission, so only what needs no knowledge of the form was tried"
+        yield Finding("warning", name, told, "a public sample_submission.csv or .json shows the form")
+    elif unscored:
+        told = f"the sample submission gets no score: {trivial[0].failure if trivial else 'it was not tried in time'}"
+        yield Finding("error", name, told, "a submission of the right form must be scored, however bad")
+    if len(first) < len(attacks):
+        told = f"only {len(first)} of {len(attacks)} submissions were tried in {BUDGET_SECONDS:.0f} s"
+        yield Finding("warning", name, told, "a faster evaluator is checked whole")
+    elif len(again) < len(first):
+        told = f"only {len(again)} of {len(first)} submissions were tried a second time"
+        yield Finding("warning", name, told, "a faster evaluator is checked whole")
 
 
 def _stopped(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
