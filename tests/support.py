@@ -20,12 +20,15 @@ from sia.task.package import TaskPackage, load_task, task_digest
 SCRIPTED = AuthorProgram("scripted", "tests.scripted_author")
 
 EVALUATOR = """
-import argparse, json, pathlib
+import argparse, json, pathlib, sys
 parser = argparse.ArgumentParser()
 parser.add_argument("--gen-dir", type=pathlib.Path)
 folder = parser.parse_args().gen_dir
 truth = json.loads((pathlib.Path(__file__).parent / "answers.json").read_text())
-given = json.loads((folder / "answers.json").read_text())
+try:
+    given = dict(json.loads((folder / "answers.json").read_text()))
+except (OSError, ValueError, TypeError, RecursionError) as error:
+    sys.exit(f"answers.json cannot be read: {error}")
 items = [{"id": k, "status": "CORRECT" if given.get(k) == v else "WRONG"} for k, v in truth.items()]
 accuracy = sum(i["status"] == "CORRECT" for i in items) / len(items)
 (folder / "results.json").write_text(json.dumps({"accuracy": accuracy, "items": items}))

@@ -60,12 +60,15 @@ def ask(client, system, question, form):
         "messages": [{"role": "system", "content": system}, {"role": "user", "content": question}],
     }
     schema = {"name": "answer", "schema": form, "strict": True}
+    shaped = {"response_format": {"type": "json_schema", "json_schema": schema}}
     try:
-        completion = client.chat.completions.create(
-            **call, response_format={"type": "json_schema", "json_schema": schema}
-        )
-    except openai.BadRequestError:
-        completion = client.chat.completions.create(**call)
+        completion = client.chat.completions.create(**call, **shaped)
+    except openai.BadRequestError as error:
+        if "max_completion_tokens" in str(error):  # what models that reason first call the bound
+            call["max_completion_tokens"] = call.pop("max_tokens")
+        else:
+            shaped = {}
+        completion = client.chat.completions.create(**call, **shaped)
     usage = completion.usage
     spent = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
     return completion.choices[0].message.content or "", *spent

@@ -14,12 +14,16 @@ from tests.support import make_task
 
 OFFLINE = Path(__file__).parents[2] / "sia" / "author" / "offline"
 EVALUATOR = """
-import argparse, csv, json, pathlib
+import argparse, csv, json, pathlib, sys
 parser = argparse.ArgumentParser()
 parser.add_argument("--gen-dir", type=pathlib.Path)
 folder = parser.parse_args().gen_dir
 read = lambda file: {{row["id"]: row["target"] for row in csv.DictReader(file.open())}}
-truth, given = read(pathlib.Path(__file__).parent / "answers.csv"), read(folder / "submission.csv")
+truth = read(pathlib.Path(__file__).parent / "answers.csv")
+try:
+    given = read(folder / "submission.csv")
+except (OSError, ValueError, KeyError, csv.Error) as error:
+    sys.exit(f"submission.csv cannot be used: {{error!r}}")
 {body}
 """
 ACCURACY = """
@@ -28,7 +32,10 @@ result = {"accuracy": sum(i["status"] == "CORRECT" for i in items) / len(items),
 (folder / "results.json").write_text(json.dumps(result))
 """
 ERROR = """
-rmse = (sum((float(given[k]) - float(v)) ** 2 for k, v in truth.items()) / len(truth)) ** 0.5
+try:
+    rmse = (sum((float(given[k]) - float(v)) ** 2 for k, v in truth.items()) / len(truth)) ** 0.5
+except (KeyError, ValueError, TypeError) as error:
+    sys.exit(f"a row has no number: {error!r}")
 (folder / "results.json").write_text(json.dumps({"rmse": rmse}))
 """
 

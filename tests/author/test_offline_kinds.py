@@ -33,9 +33,14 @@ items = [{"id": k, "status": "CORRECT" if given.get(k) == v else "WRONG"} for k,
 accuracy = sum(i["status"] == "CORRECT" for i in items) / len(items)
 (folder / "results.json").write_text(json.dumps({"accuracy": accuracy, "items": items}))
 """
-CSV_EVALUATOR = JSON_EVALUATOR.replace("submission.json", "submission.csv").replace(
-    'json.loads((folder / "submission.csv").read_text())',
-    '{r["id"]: r["topic"] for r in __import__("csv").DictReader((folder / "submission.csv").open())}',
+CSV_EVALUATOR = (
+    JSON_EVALUATOR.replace("submission.json", "submission.csv")
+    .replace("argparse, json", "argparse, csv, json")
+    .replace("RecursionError", "KeyError, csv.Error")
+    .replace(
+        'json.loads((folder / "submission.csv").read_text())',
+        '{r["id"]: r["topic"] for r in csv.DictReader((folder / "submission.csv").open())}',
+    )
 )
 TOPICS = {
     "sea": "wave boat harbour sail tide anchor gull salt net captain",

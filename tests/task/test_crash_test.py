@@ -14,10 +14,11 @@ from sia.score.model import Score
 from sia.task.catalog import bundled_names, find_bundled
 from sia.task.check import check_task
 from sia.task.check.attacks import make_attacks
+from sia.task.check.baseline import allowance
 from sia.task.check.finding import Finding
 from sia.task.check.form import find_form
 from sia.task.check.gate import check_whole
-from sia.task.check.grader import allowance, try_grader
+from sia.task.check.grader import try_grader
 from sia.task.fetch import prepare_task
 from sia.task.package import load_task
 
@@ -70,6 +71,47 @@ ENDLESS = """
 while True:
     pass
 """
+CRASHING = (
+    """
+given = {row["id"]: row["label"] for row in rows}
+"""
+    + BY_ALL
+)
+DYING = (
+    """
+import os
+if not rows:
+    os.abort()
+"""
+    + BY_ALL
+)
+SLOW_LIBRARY = (
+    """
+import slow_library
+"""
+    + BY_ALL
+)
+OBJECT = """
+import argparse, json, pathlib, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--gen-dir", type=pathlib.Path)
+folder = parser.parse_args().gen_dir
+truth = json.loads(pathlib.Path(__file__).with_name("answers.json").read_text())
+try:
+    given = dict(json.loads((folder / "submission.json").read_text()))
+except (OSError, ValueError, TypeError, RecursionError) as error:
+    sys.exit(f"submission.json cannot be read: {error}")
+tried = {k: v for k, v in truth.items() if k in given}
+"""
+RATIO = """
+accuracy = sum(given[k] == v for k, v in tried.items()) / max(len(tried), 1)
+(folder / "results.json").write_text(json.dumps({"accuracy": accuracy}))
+"""
+ITEMS = """
+items = [{"id": k, "status": "CORRECT" if given[k] == v else "WRONG"} for k, v in tried.items()]
+(folder / "results.json").write_text(json.dumps({"accuracy": 0.0 if not items else
+    sum(i["status"] == "CORRECT" for i in items) / len(items), "items": items}))
+"""
 LABELS = ("red", "green", "blue", "black")
 
 
@@ -88,6 +130,20 @@ def table_task(root: Path, grading: str) -> Path:
     (root / "task.toml").write_text(
         "[metric]\nname = 'accuracy'\ndirection = 'max'\n[limits]\nevaluation_seconds = 10\n"
     )
+    return root
+
+
+def object_task(root: Path, grading: str, right: int) -> Path:
+    """90 questions for numbers; the sample's 7 is right for so many of them, and nothing public names another."""
+    public, private = root / "data" / "public", root / "data" / "private"
+    public.mkdir(parents=True)
+    private.mkdir(parents=True)
+    truth = {f"q{k}": 7 if 20 <= k < 20 + right else 100 + k for k in range(90)}
+    (public / "task.md").write_text("Answer every question.\n")
+    (public / "sample_submission.json").write_text(json.dumps(dict.fromkeys(truth, 7)))
+    (private / "answers.json").write_text(json.dumps(truth))
+    (private / "evaluate.py").write_text(OBJECT + grading)
+    (root / "task.toml").write_text("[metric]\nname = 'accuracy'\ndirection = 'max'\n")
     return root
 
 
@@ -114,8 +170,9 @@ def test_sound_grader_passes_more_than_twenty_attacks(tmp_path: Path) -> None:
         (RANDOM, "differently the second time"),
         (LOADING, "ran code of the submission"),
         (ENDLESS, "wall-clock limit"),
+        (CRASHING, "ends with a traceback on"),
     ],
-    ids=["leaky: unanswered items", "trusts the score", "leaky: tells answers", "random", "loads code", "endless"],
+    ids=["attempted only", "trusts the score", "tells answers", "random", "loads code", "endless", "crashes"],
 )
 def test_broken_grader_is_caught(tmp_path: Path, grading: str, told: str) -> None:
     root = table_task(tmp_path / "task", grading)
@@ -123,6 +180,53 @@ def test_broken_grader_is_caught(tmp_path: Path, grading: str, told: str) -> Non
     found = errors_of(root)
     assert any(told in finding.told for finding in found), found
     assert all(finding.remedy for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("grading", "right", "told"),
+    [(RATIO, 9, "it pays to leave items out"), (ITEMS, 0, "scored over 1 items, the whole submission over 90")],
+    ids=["from scores alone", "from the number of items"],
+)
+def test_division_by_attempted_questions_is_caught(tmp_path: Path, grading: str, right: int, told: str) -> None:
+    (found,) = errors_of(object_task(tmp_path / "task", grading, right))
+    assert told in found.told
+    assert "divide by all items" in found.remedy
+
+
+@pytest.mark.parametrize("grading", [BY_ATTEMPTED, CRASHING], ids=["attempted only", "crashes"])
+def test_folder_of_the_original_form_is_only_warned(tmp_path: Path, grading: str) -> None:
+    root = table_task(tmp_path / "task", grading)
+    (root / "task.toml").unlink()
+    found = try_grader(load_task(root), Path(sys.executable), choose_jail("auto"), print)
+    assert {finding.level for finding in found} == {"ok", "warning"}
+
+
+def test_a_form_without_a_sample_is_guessed_from_questions_with_options(tmp_path: Path) -> None:
+    root = object_task(tmp_path / "task", RATIO, 0)
+    public = root / "data" / "public"
+    (public / "sample_submission.json").unlink()
+    questions = [{"id": f"q{k}", "text": "Which?", "options": {"x": 1, "y": 2}} for k in range(90)]
+    (public / "questions.json").write_text(json.dumps(questions))
+    truth = {f"q{k}": "xy"[k % 3 == 1] for k in range(90)}
+    (root / "data" / "private" / "answers.json").write_text(json.dumps(truth))
+    assert any("pays to leave items out" in finding.told for finding in errors_of(root))
+
+
+def test_all_submissions_are_tried_twice_though_a_library_takes_its_time(tmp_path: Path) -> None:
+    root = table_task(tmp_path / "task", SLOW_LIBRARY)
+    (root / "data" / "private" / "slow_library.py").write_text("import time\ntime.sleep(1)\n")
+    task = load_task(root)
+    count = len(make_attacks(task, find_form(task.public_dir)))
+    found = try_grader(task, Path(sys.executable), choose_jail("auto"), print)
+    assert [finding.level for finding in found] == ["ok"]
+    assert f"{count} submissions that deserve nothing, {count} of them twice" in found[0].told
+
+
+def test_an_evaluator_that_dies_of_a_signal_is_tried_on_the_rest(tmp_path: Path) -> None:
+    task = load_task(table_task(tmp_path / "task", DYING))
+    count = len(make_attacks(task, find_form(task.public_dir)))
+    found = try_grader(task, Path(sys.executable), choose_jail("auto"), print)
+    assert f"{count} submissions that deserve nothing, {count} of them twice" in found[0].told
 
 
 @pytest.mark.parametrize("place", ["hints.csv", "hints.json", "order.txt", "test.csv"])

@@ -21,6 +21,7 @@ from sia.store.records import RunRecord
 from sia.store.run_directory import create_run, read_run_record
 from sia.task.catalog import find_bundled
 from sia.task.check.gate import refuse_unfit
+from sia.task.check.grader import try_grader
 from sia.task.fetch import prepare_task
 from sia.task.manifest import read_manifest
 from tests.support import describe_run
@@ -52,6 +53,14 @@ def test_original_folder_runs_unchanged(name: str, originals: Path, tmp_path: Pa
     assert record.status == "finished"
     assert record.best_scores is not None
     assert record.best_scores.all.value == pytest.approx(EXPECTED[name], abs=1e-6)
+
+
+def test_the_check_warns_of_what_the_originals_reward(originals: Path) -> None:
+    task = prepare_task(originals / "gpqa", print)
+    python = agent_environment(task.manifest.agent.packages, print)
+    found = try_grader(task, python, choose_jail("auto"), print)
+    assert {finding.level for finding in found} == {"ok", "warning"}
+    assert any("it pays to leave items out" in finding.told for finding in found)
 
 
 def run_original(folder: Path, runs: Path) -> RunRecord:

@@ -68,7 +68,10 @@ class Provider(BaseHTTPRequestHandler):
                     "usage": usage,
                 },
             )
-        elif "response_format" in body and cls.seen["all"] % 2:
+        elif body["model"] == "reasoner" and "max_tokens" in body:
+            told = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+            self.reply(400, {"error": {"message": f"Unsupported parameter: {told}"}})
+        elif body["model"] != "reasoner" and "response_format" in body and cls.seen["all"] % 2:
             self.reply(400, {"error": {"message": "response_format is not known here"}})
         else:
             choice = {
@@ -111,9 +114,16 @@ EXPECTED = {"gpqa": 57 / 198, "lawbench": 5 / 913, "longcot-chess": 3 / 50}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", ["anthropic", "openai"])
-@pytest.mark.parametrize("name", ASKING)
-def test_agent_answers_every_question_and_leaves_both_records(name: str, dialect: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "dialect", "model"),
+    [
+        *((name, dialect, "scripted") for name in ASKING for dialect in ("anthropic", "openai")),
+        ("longcot-chess", "openai", "reasoner"),
+    ],
+)
+def test_agent_answers_every_question_and_leaves_both_records(
+    name: str, dialect: str, model: str, tmp_path: Path
+) -> None:
     task = prepare_task(find_bundled(name), print)
     python = agent_environment(task.manifest.agent.packages, print)
     assert task.reference_dir is not None
@@ -122,7 +132,7 @@ def test_agent_answers_every_question_and_leaves_both_records(name: str, dialect
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
-            "SIA_TASK_MODEL": "scripted",
+            "SIA_TASK_MODEL": model,
             "SIA_TASK_DIALECT": dialect,
             "ANTHROPIC_BASE_URL": address,
             "ANTHROPIC_API_KEY": "token",

@@ -5,6 +5,9 @@ leaks.py         private answers in public files (cells.py: the data as hashed c
 form.py          the form of a submission, from the public files
 attacks.py       submissions that deserve nothing, made from the public files alone
 trial.py         the evaluator in the jail, on one submission
+together.py      on many in one start (forks.py: the program that does it there)
+baseline.py      what knowing nothing scores, and what is better than that
+leaving_out.py   whether it pays to leave items out
 grader.py        all of them against the evaluator: what must hold
 gate.py          the whole check, remembered by the task's digest; a run starts with it
 """

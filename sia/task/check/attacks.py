@@ -7,7 +7,7 @@ that no grader comes to by itself.
 import ast
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,12 @@ class Attack:
     fill: Callable[[Path], None]
     trivial: bool = False
     """It plays by the rules: the best of these is the trivial baseline that no other may exceed."""
+    entries: tuple[Entry, ...] = ()
+    """What it hands in, where it plays by the rules."""
+    partial: bool = False
+    """It plays by the rules, and leaves items out."""
+    alone: bool = False
+    """It is about the evaluator's start, and needs one of its own."""
 
 
 def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
@@ -38,8 +44,14 @@ def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
     return [*(_formed(form) if form else ()), *_blind(task, form)]
 
 
-def _file(name: str, attack: str, content: bytes, trivial: bool = False) -> Attack:
-    return Attack(attack, lambda folder: _write(folder / name, content), trivial)
+def hand_in(form: Form, attack: str, entries: Sequence[Entry], trivial: bool = False, partial: bool = False) -> Attack:
+    """The submission that holds `entries`."""
+    content = form.write(entries)
+    return Attack(attack, lambda folder: _write(folder / form.file, content), trivial, tuple(entries), partial)
+
+
+def _file(name: str, attack: str, content: bytes) -> Attack:
+    return Attack(attack, lambda folder: _write(folder / name, content))
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -90,7 +102,7 @@ def _blind(task: TaskPackage, form: Form | None) -> Iterator[Attack]:
     yield _file("results.json", "forged results.json", report)
     yield Attack("forged reports beside the sample submission", reports)
     yield Attack("links to the private files", link)
-    yield Attack("evaluator's modules shadowed in the folder", shadow)
+    yield Attack("evaluator's modules shadowed in the folder", shadow, alone=True)
     yield Attack("folder in place of the submission", lambda folder: (folder / name).mkdir())
     yield _file(name, "empty file", b"")
     yield _file(name, "random bytes", random.Random(0).randbytes(4096))
@@ -127,31 +139,28 @@ def _formed(form: Form) -> Iterator[Attack]:
     def every(value: object) -> list[Entry]:
         return [(key, value) for key in ids]
 
-    def hand_in(attack: str, entries: list[Entry], trivial: bool = False) -> Attack:
-        return _file(form.file, attack, form.write(entries), trivial)
-
-    yield hand_in("sample submission", sample, trivial=True)
+    yield hand_in(form, "sample submission", sample, trivial=True)
     for number, answer in enumerate(answers[:TRIVIAL_ANSWERS], start=1):
-        yield hand_in(f"one answer for all, no. {number}", every(answer), trivial=True)
-    yield hand_in("sample submission, rows shuffled", shuffled, trivial=True)
-    yield hand_in("answers drawn at random", [(key, generator.choice(answers)) for key in ids])
+        yield hand_in(form, f"one answer for all, no. {number}", every(answer), trivial=True)
+    yield hand_in(form, "sample submission, rows shuffled", shuffled, trivial=True)
+    yield hand_in(form, "answers drawn at random", [(key, generator.choice(answers)) for key in ids])
     for number, answer in enumerate(answers[:GUESSES], start=1):
-        yield hand_in(f"all but one not attempted, guess {number}", [(ids[0], answer)])
-    yield hand_in("every id twice", sample + sample)
-    yield hand_in("every class at once", [(key, answer) for key in ids for answer in answers[:50]])
-    yield hand_in("all classes in one answer", every(_joined(answers[:50])))
-    yield hand_in("unknown ids only", [(f"unknown-{key}", value) for key, value in sample])
-    yield hand_in("unknown ids added", sample + [(f"unknown-{key}", value) for key, value in sample])
-    yield hand_in("NaN", every("NaN" if form.header else float("nan")))
-    yield hand_in("infinite numbers", every("inf" if form.header else float("inf")))
-    yield hand_in("negative infinity", every("-inf" if form.header else float("-inf")))
-    yield hand_in("empty answers", every("" if form.header else None))
-    yield hand_in("wrong types", every("[]" if form.header else {"answer": values[0]}))
-    yield hand_in("yes to everything", every("True" if form.header else True))
-    yield hand_in("patterns that match anything", every(".*"))
-    yield hand_in("answers in wrong case, within white space", [(key, _padded(value)) for key, value in sample])
-    yield hand_in("half surrogates and null bytes", every("\0" if form.header else "\ud800\0"))
-    yield hand_in("no rows", [])
+        yield hand_in(form, f"all but one not attempted, guess {number}", [(ids[0], answer)], partial=True)
+    yield hand_in(form, "every id twice", sample + sample)
+    yield hand_in(form, "every class at once", [(key, answer) for key in ids for answer in answers[:50]])
+    yield hand_in(form, "all classes in one answer", every(_joined(answers[:50])))
+    yield hand_in(form, "unknown ids only", [(f"unknown-{key}", value) for key, value in sample])
+    yield hand_in(form, "unknown ids added", sample + [(f"unknown-{key}", value) for key, value in sample])
+    yield hand_in(form, "NaN", every("NaN" if form.header else float("nan")))
+    yield hand_in(form, "infinite numbers", every("inf" if form.header else float("inf")))
+    yield hand_in(form, "negative infinity", every("-inf" if form.header else float("-inf")))
+    yield hand_in(form, "empty answers", every("" if form.header else None))
+    yield hand_in(form, "wrong types", every("[]" if form.header else {"answer": values[0]}))
+    yield hand_in(form, "yes to everything", every("True" if form.header else True))
+    yield hand_in(form, "patterns that match anything", every(".*"))
+    yield hand_in(form, "answers in wrong case, within white space", [(key, _padded(value)) for key, value in sample])
+    yield hand_in(form, "half surrogates and null bytes", every("\0" if form.header else "\ud800\0"))
+    yield hand_in(form, "no rows", [])
     yield from _tables(form) if form.header else _objects(form)
 
 

@@ -29,6 +29,8 @@ class Form:
     """Columns of a CSV file: id, answer; empty for a JSON object."""
     more: dict[str, str] = field(default_factory=dict)
     """Further columns of the sample with the value in its first row."""
+    guessed: bool = False
+    """There is no sample: the form is what the questions suggest."""
 
     def write(self, entries: Sequence[Entry]) -> bytes:
         """The file that hands in `entries`, an id as often as it occurs."""
@@ -47,7 +49,10 @@ class Form:
 
 
 def find_form(public: Path) -> Form | None:
-    """The form that a sample submission in the public folder shows; None when there is none that can be read."""
+    """The form that a sample submission in the public folder shows, else the one that questions with options suggest.
+
+    None when there is nothing that can be read.
+    """
     for file in sorted(p for p in public.rglob("*") if p.suffix in (".csv", ".json")):
         if not re.search(r"(?i)sample_?submission", file.stem):
             continue
@@ -58,7 +63,7 @@ def find_form(public: Path) -> Form | None:
             form = None
         if form and form.entries:
             return form
-    return None
+    return _from_questions(public)
 
 
 def _submission_name(file: Path) -> str:
@@ -99,6 +104,22 @@ def _from_object(file: Path, public: Path) -> Form | None:
         if value not in answers:
             answers.append(value)
     return Form(_submission_name(file), tuple(content.items()), tuple(answers[:MAX_ANSWERS]))
+
+
+def _from_questions(public: Path) -> Form | None:
+    """The first option for every question, by id, in submission.json."""
+    for file in sorted(public.glob("*.json")):
+        try:
+            records = json.loads(file.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            continue
+        ids = [str(record.get("id", record.get("question_id"))) for record in records]
+        options = next((list(v) for r in records for v in r.values() if isinstance(v, dict) and len(v) > 1), [])
+        if options and len(set(ids)) == len(ids) > 1:
+            return Form("submission.json", tuple((key, options[0]) for key in ids), tuple(options), guessed=True)
+    return None
 
 
 def _options(public: Path, answers: Sequence[object]) -> list[str]:

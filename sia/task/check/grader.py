@@ -6,6 +6,7 @@
 * The same submission gets the same score again.
 * It ends by itself, in bounded time and memory.
 * It says what is wrong with a submission in words, not with a traceback.
+* It never pays to leave items out.
 * What it writes gives no private answer away.
 """
 
@@ -19,19 +20,19 @@ from pathlib import Path
 from sia.jail.protocol import Jail
 from sia.score.model import Score
 from sia.task.check.attacks import FORGED, Attack, make_attacks
+from sia.task.check.baseline import allowance, best_trivial, gain
 from sia.task.check.cells import records_in, table_of, tables_of
-from sia.task.check.finding import Finding
-from sia.task.check.form import find_form
+from sia.task.check.finding import Finding, breach_of
+from sia.task.check.form import Form, find_form
 from sia.task.check.leaks import answer_columns, asked_rows, twins_of
-from sia.task.check.trial import Trial, try_evaluator
-from sia.task.manifest import MANIFEST_FILE
+from sia.task.check.leaving_out import leaving_out_pays
+from sia.task.check.together import try_in_turn
+from sia.task.check.trial import Trial
 from sia.task.package import TaskPackage
 
 AT_ONCE = 2
 BUDGET_SECONDS = 90.0
-"""After this much time no further submission is tried."""
-TWICE = 10
-"""So many of the submissions that got a score are tried a second time."""
+"""After this much time no further submission is tried for the first time; half as much is left for the second time."""
 OnProgress = Callable[[str], None]
 
 
@@ -39,65 +40,60 @@ def try_grader(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgr
     """Tries every attack; one finding for each thing that does not hold, or one that all of it does."""
     form = find_form(task.public_dir)
     attacks = make_attacks(task, form)
-    on_progress(f"trying the evaluator with {len(attacks)} submissions that deserve nothing")
+    on_progress(f"trying the evaluator with {len(attacks)} submissions that deserve nothing, twice")
     end = time.monotonic() + BUDGET_SECONDS
     first = _try_all(task, python, jail, attacks, end)
-    again = _try_all(task, python, jail, [trial.attack for trial in first if trial.score][:TWICE], end)
+    end = max(end, time.monotonic() + BUDGET_SECONDS / 2)
     name = task.evaluator.relative_to(task.root).as_posix()
-    trivial = best_trivial(first)
-    found = [
-        *_stopped(name, first),
-        *_taken_over(name, first),
-        *_too_good(name, first, trivial),
-        *_unsteady(name, first, again),
-        *_tracebacks(name, first),
-        *_giveaways(task, first),
-    ]
-    if form is None:
-        told = "there is no sample submission, so only what needs no knowledge of the form was tried"
-        found.append(Finding("warning", name, told, "a public sample_submission.csv or .json shows the form"))
-    elif trivial is None and not any(trial.stopped_by for trial in first):
-        reason = next((trial.failure for trial in first if trial.attack.trivial), None)
-        told = f"the sample submission gets no score: {reason}"
-        found.append(Finding("error", name, told, "a submission of the right form must be scored, however bad"))
-    if len(first) < len(attacks) and not any(trial.stopped_by for trial in first):
-        told = f"only {len(first)} of {len(attacks)} submissions were tried in {BUDGET_SECONDS:.0f} s"
-        found.append(Finding("warning", name, told, "a faster evaluator is checked whole"))
+    best = best_trivial(first)
+    trivial = best.score if best else None
+    stopped = list(_stopped(name, first))
+    left_out = list(leaving_out_pays(task, python, jail, form, first, end)) if form and not stopped else []
+    again = _try_all(task, python, jail, [trial.attack for trial in first if not trial.stopped_by], end)
     scored = [trial.score.value for trial in first if trial.score]
     told = f"{len(first)} submissions that deserve nothing, {len(again)} of them twice: {len(scored)} scored"
     told += f", the trivial baseline is {trivial.value:.4g}" if trivial else ""
-    return [Finding("ok", name, told), *found]
-
-
-def best_trivial(trials: Sequence[Trial]) -> Score | None:
-    """The best score among the submissions that play by the rules and know nothing."""
-    scores = [trial.score for trial in trials if trial.score and trial.attack.trivial]
-    if not scores:
-        return None
-    return (max if scores[0].direction == "max" else min)(scores, key=lambda score: score.value)
-
-
-def allowance(score: Score) -> float:
-    """How far above a trivial score luck alone may lead: three standard deviations of a proportion, or a twentieth."""
-    if score.n and 0.0 <= score.value <= 1.0:
-        return max(0.02, 3 * math.sqrt(max(score.value * (1 - score.value), 1 / score.n) / score.n))
-    return 0.05 * abs(score.value)
+    return [
+        Finding("ok", name, told),
+        *stopped,
+        *_taken_over(name, first),
+        *_too_good(task, name, first, trivial),
+        *left_out,
+        *_unsteady(name, first, again),
+        *_tracebacks(task, name, first),
+        *_giveaways(task, first),
+        *(() if stopped else _untried(name, form, attacks, first, again)),
+    ]
 
 
 def _try_all(task: TaskPackage, python: Path, jail: Jail, attacks: Sequence[Attack], end: float) -> list[Trial]:
-    """In the order of the attacks. None is begun after `end`, or after one that had to be stopped."""
-    stopped = False
-
-    def work(attack: Attack) -> Trial | None:
-        nonlocal stopped
-        if stopped or time.monotonic() > end:
-            return None
-        trial = try_evaluator(task, python, jail, attack)
-        stopped = stopped or trial.stopped_by is not None
-        return trial
-
+    """In the order of the attacks, some at the same time; those that could not be tried any more are left out."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [trial for trial in pool.map(work, attacks) if trial]
+        shares = [attacks[start::AT_ONCE] for start in range(AT_ONCE)]
+        tried = [
+            trial for share in pool.map(lambda s: try_in_turn(task, python, jail, s, end), shares) for trial in share
+        ]
+    return sorted(tried, key=lambda trial: attacks.index(trial.attack))
+
+
+def _untried(
+    name: str, form: Form | None, attacks: Sequence[Attack], first: Sequence[Trial], again: Sequence[Trial]
+) -> Iterator[Finding]:
+    """What the check could not look at, where nothing had to be stopped."""
+    trivial = [trial for trial in first if trial.attack.trivial]
+    unscored = not any(trial.score for trial in trivial)
+    if form is None or (form.guessed and unscored):
+        told = "there is no sample submission, so only what needs no knowledge of the form was tried"
+        yield Finding("warning", name, told, "a public sample_submission.csv or .json shows the form")
+    elif unscored:
+        told = f"the sample submission gets no score: {trivial[0].failure if trivial else 'it was not tried in time'}"
+        yield Finding("error", name, told, "a submission of the right form must be scored, however bad")
+    if len(first) < len(attacks):
+        told = f"only {len(first)} of {len(attacks)} submissions were tried in {BUDGET_SECONDS:.0f} s"
+        yield Finding("warning", name, told, "a faster evaluator is checked whole")
+    elif len(again) < len(first):
+        told = f"only {len(again)} of {len(first)} submissions were tried a second time"
+        yield Finding("warning", name, told, "a faster evaluator is checked whole")
 
 
 def _stopped(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
@@ -117,7 +113,7 @@ def _taken_over(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
             yield Finding("error", name, told, "compute the score from the answers alone")
 
 
-def _too_good(name: str, trials: Sequence[Trial], trivial: Score | None) -> Iterator[Finding]:
+def _too_good(task: TaskPackage, name: str, trials: Sequence[Trial], trivial: Score | None) -> Iterator[Finding]:
     if trivial and trivial.direction == "max" and trivial.value > 0.999 and trivial.n:
         told = f"a submission that knows nothing scores {trivial.value:.4g}"
         yield Finding("error", name, told, "see whether the sample submission holds the answers")
@@ -126,14 +122,13 @@ def _too_good(name: str, trials: Sequence[Trial], trivial: Score | None) -> Iter
         if score is None or trial.attack.trivial or math.isclose(score.value, FORGED, rel_tol=1e-6):
             continue
         if trivial:
-            gain = score.value - trivial.value if trivial.direction == "max" else trivial.value - score.value
-            above, bound = gain > allowance(trivial), f"the trivial baseline {trivial.value:.4g}"
+            above, bound = gain(score, trivial) > allowance(trivial), f"the trivial baseline {trivial.value:.4g}"
         else:
             above, bound = score.direction == "max" and score.value > 0, "0, although nothing was answered"
         if above:
             told = f"{trial.attack.name}: scores {score.value:.4g}, better than {bound}"
             remedy = "divide by all items, count an id once, and take only exact answers"
-            yield Finding("error", name, told, remedy)
+            yield Finding(breach_of(task) if trial.attack.partial else "error", name, told, remedy)
 
 
 def _unsteady(name: str, first: Sequence[Trial], again: Sequence[Trial]) -> Iterator[Finding]:
@@ -151,14 +146,12 @@ def _unsteady(name: str, first: Sequence[Trial], again: Sequence[Trial]) -> Iter
         yield Finding("error", name, told, "join over the ids, not over the order")
 
 
-def _tracebacks(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
-    """A warning: a crash never scores."""
+def _tracebacks(task: TaskPackage, name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
     crashed = [trial.attack.name for trial in trials if trial.traceback]
     if crashed:
-        told = f"ends with a traceback on {len(crashed)} submissions: {', '.join(crashed[:3])}, ..."
-        yield Finding(
-            "warning", name, told, "say in one line what is wrong with the submission, and exit with status 1"
-        )
+        told = f"ends with a traceback on {len(crashed)} submissions: {', '.join(crashed[:3])}"
+        remedy = "say in one line what is wrong with the submission, and exit with status 1"
+        yield Finding(breach_of(task), name, told + (", ..." if len(crashed) > 3 else ""), remedy)
 
 
 def _giveaways(task: TaskPackage, trials: Sequence[Trial]) -> Iterator[Finding]:
@@ -174,7 +167,7 @@ def _giveaways(task: TaskPackage, trials: Sequence[Trial]) -> Iterator[Finding]:
         for column in answer_columns(table, public):
             for twin in twins_of(table, column, written, asked_rows(table, column, public)):
                 yield Finding(
-                    "error" if (task.root / MANIFEST_FILE).is_file() else "warning",
+                    breach_of(task),
                     "results.json",
                     f"its {twin.column!r} gives away {column.name!r} of data/private/{table.file}",
                     "leave the answers out of what the evaluator writes",

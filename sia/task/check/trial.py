@@ -37,24 +37,36 @@ class Trial:
     seconds: float
     stopped_by: str | None
     traceback: bool
+    """It crashed, where it should have said what is wrong."""
     shadowed: bool
     """It ran code of the submission."""
 
 
-def try_evaluator(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -> Trial:
+def try_alone(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -> Trial:
     """One submission in, one trial out; what goes wrong in the evaluator is data."""
     with tempfile.TemporaryDirectory(prefix="sia-check-") as place:
-        left, copy, log = Path(place) / "left", Path(place) / "gen_1", Path(place) / EVALUATION_LOG
-        left.mkdir()
+        copy, log = Path(place) / "gen_1", Path(place) / EVALUATION_LOG
+        fill(attack, copy)
+        program = (str(task.evaluator), "--gen-dir", str(copy))
+        outcome = jail.run(evaluation(task, python, program, copy, log))
+        return trial_of(task, attack, copy, log, outcome)
+
+
+def fill(attack: Attack, copy: Path) -> None:
+    """Makes the folder `copy` of what the attack leaves, as a run copies what an agent leaves."""
+    with tempfile.TemporaryDirectory(prefix="sia-left-", dir=copy.parent) as left:
         copy.mkdir()
-        attack.fill(left)
-        collect_outputs(left, copy, LEFT_OUT)
-        outcome = jail.run(_command(task, python, copy, log))
-        data = b""
-        if outcome.succeeded:
-            with suppress(OSError), open_plain(copy / RESULTS_FILE) as file:
-                data = file.read(MAX_BYTES + 1)
-        text = log.read_bytes()
+        attack.fill(Path(left))
+        collect_outputs(Path(left), copy, LEFT_OUT)
+
+
+def trial_of(task: TaskPackage, attack: Attack, copy: Path, log: Path, outcome: Outcome) -> Trial:
+    """What an evaluator that has ended left behind."""
+    data = b""
+    if outcome.succeeded:
+        with suppress(OSError), open_plain(copy / RESULTS_FILE) as file:
+            data = file.read(MAX_BYTES + 1)
+    text = log.read_bytes()
     measured, items = _score(task, outcome, data)
     return Trial(
         attack=attack,
@@ -64,27 +76,33 @@ def try_evaluator(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -
         results=data,
         seconds=outcome.seconds,
         stopped_by=outcome.stopped_by,
-        traceback=b"Traceback (most recent call last)" in text,
+        traceback=not outcome.succeeded and b"Traceback (most recent call last)" in text,
         shadowed=SHADOW_MARK.encode() in text,
     )
 
 
-def _command(task: TaskPackage, python: Path, copy: Path, log: Path) -> Command:
+def trial_limits(task: TaskPackage) -> Limits:
+    """What the evaluator may use for one submission."""
     table = task.manifest.limits
+    return Limits(
+        seconds=min(SECONDS, table.evaluation_seconds),
+        output_bytes=table.output,
+        memory_bytes=table.memory or MEMORY_BYTES,
+        processes=table.processes,
+        file_bytes=table.file,
+        disk_bytes=table.disk,
+    )
+
+
+def evaluation(task: TaskPackage, python: Path, program: tuple[str, ...], place: Path, log: Path) -> Command:
+    """`program`, started by `python` as a run starts the evaluator, with `place` to write in."""
     return Command(
-        argv=(str(python), str(task.evaluator), "--gen-dir", str(copy)),
-        cwd=copy,
+        argv=(str(python), *program),
+        cwd=place,
         log=log,
-        limits=Limits(
-            seconds=min(SECONDS, table.evaluation_seconds),
-            output_bytes=table.output,
-            memory_bytes=table.memory or MEMORY_BYTES,
-            processes=table.processes,
-            file_bytes=table.file,
-            disk_bytes=table.disk,
-        ),
-        mounts=(Mount(task.root), Mount(copy, writable=True), *python_mounts(python)),
-        environment=program_environment(copy, python),
+        limits=trial_limits(task),
+        mounts=(Mount(task.root), Mount(place, writable=True), *python_mounts(python)),
+        environment=program_environment(place, python),
     )
 
 

@@ -63,6 +63,8 @@ class TextSchema:
     """Mean length of a text."""
     spaced: bool
     """Whether blanks part the words."""
+    seconds: float
+    """Of one run of the agent: the model is asked no longer than there is time for."""
     model: CalledModel | None
 
     @property
@@ -97,6 +99,7 @@ def look_at_texts(brief: Brief) -> TextSchema:
         rarest=int(labels.min()),
         characters=lengths[text],
         spaced=blanks > 0.08,
+        seconds=brief.task.seconds,
         model=asked_model(brief),
     )
 
