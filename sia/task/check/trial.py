@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sia.jail.lend import inner_jail, inner_mounts
 from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Jail, Limits, Mount, Outcome
 from sia.plainfile import open_plain
@@ -70,7 +71,7 @@ def try_evaluator(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -
 
 
 def _command(task: TaskPackage, python: Path, copy: Path, log: Path) -> Command:
-    table = task.manifest.limits
+    table, lends = task.manifest.limits, task.manifest.agent.program is not None
     return Command(
         argv=(str(python), str(task.evaluator), "--gen-dir", str(copy)),
         cwd=copy,
@@ -83,8 +84,13 @@ def _command(task: TaskPackage, python: Path, copy: Path, log: Path) -> Command:
             file_bytes=table.file,
             disk_bytes=table.disk,
         ),
-        mounts=(Mount(task.root), Mount(copy, writable=True), *python_mounts(python)),
-        environment=program_environment(copy, python),
+        mounts=(
+            Mount(task.root),
+            Mount(copy, writable=True),
+            *python_mounts(python),
+            *(inner_mounts() if lends else ()),
+        ),
+        environment=program_environment(copy, python) | (inner_jail(python) if lends else {}),
     )
 
 
