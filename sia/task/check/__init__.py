@@ -4,6 +4,7 @@ layout.py        the files: missing parts, links, copies
 leaks.py         private answers in public files (cells.py: the data as hashed cells)
 form.py          the form of a submission, from the public files
 attacks.py       submissions that deserve nothing, made from the public files alone
+programs.py      those that are programs, where the evaluator runs one
 trial.py         the evaluator in the jail, on one submission
 grader.py        all of them against the evaluator: what must hold
 gate.py          the whole check, remembered by the task's digest; a run starts with it

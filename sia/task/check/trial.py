@@ -15,7 +15,7 @@ from sia.score.results import MAX_BYTES, parse_results
 from sia.score.split import SplitRule
 from sia.store.outputs import collect_outputs
 from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
-from sia.task.check.attacks import SHADOW_MARK, Attack
+from sia.task.check.attacks import REACHED, SHADOW_MARK, Attack
 from sia.task.package import TaskPackage
 
 SECONDS = 60.0
@@ -40,6 +40,8 @@ class Trial:
     traceback: bool
     shadowed: bool
     """It ran code of the submission."""
+    reached: str
+    """What a program of the submission got to and must not; empty when it got nowhere."""
 
 
 def try_evaluator(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -> Trial:
@@ -56,6 +58,7 @@ def try_evaluator(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -
             with suppress(OSError), open_plain(copy / RESULTS_FILE) as file:
                 data = file.read(MAX_BYTES + 1)
         text = log.read_bytes()
+        reached = _reached(copy)
     measured, items = _score(task, outcome, data)
     return Trial(
         attack=attack,
@@ -67,7 +70,16 @@ def try_evaluator(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -
         stopped_by=outcome.stopped_by,
         traceback=b"Traceback (most recent call last)" in text,
         shadowed=SHADOW_MARK.encode() in text,
+        reached=reached,
     )
+
+
+def _reached(copy: Path) -> str:
+    """What the sign says that a program of the submission left wherever it could."""
+    for sign in copy.rglob(REACHED):
+        with suppress(OSError), open_plain(sign) as file:
+            return file.read(1000).decode(errors="replace")
+    return ""
 
 
 def _command(task: TaskPackage, python: Path, copy: Path, log: Path) -> Command:
