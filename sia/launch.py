@@ -30,7 +30,7 @@ from sia.weights.base import base_folder, check_trainable
 
 RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
-KEPT = ("task", "backend", "focus", "parent", "seed", "sealed_fraction")
+KEPT = ("task", "backend", "focus", "parent", "candidates", "seed", "sealed_fraction")
 """Settings of the first start that hold on a resume, whatever is given."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
@@ -72,6 +72,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             backend=settings.backend,
             focus=settings.focus,
             parent=settings.parent,
+            candidates=settings.candidates,
             seed=settings.seed,
             sealed_fraction=settings.sealed_fraction,
             max_gen=settings.max_gen,
@@ -130,6 +131,7 @@ def restored(settings: RunSettings, record: RunRecord) -> RunSettings:
             "backend": record.backend,
             "focus": record.focus,
             "parent": record.parent,
+            "candidates": record.candidates,
             "seed": record.seed,
             "sealed_fraction": record.sealed_fraction,
             "meta_model": record.meta_model or settings.meta_model,

@@ -22,6 +22,9 @@ def run(
     ] = None,
     focus: Annotated[str | None, typer.Option(help="harness, weights or auto.  [default: harness]")] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Agents on one parent before the next is chosen.  [default: 1]")
+    ] = None,
     meta_model: Annotated[
         str | None, typer.Option(help="Of the author: haiku, PROVIDER/MODEL, ...  [default: haiku]")
     ] = None,
@@ -89,6 +92,7 @@ def run(
         "max_turns": max_turns,
         "focus": focus,
         "parent": parent,
+        "candidates": candidates,
         "meta_model": meta_model,
         "task_model": task_model,
         "max_cost": max_cost,

@@ -168,6 +168,7 @@ class RunRecord(Frozen):
     backend: str
     focus: Literal["harness", "weights", "auto"]
     parent: Literal["best", "latest"]
+    candidates: int = 1
     seed: int
     sealed_fraction: float
     max_gen: int
