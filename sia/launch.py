@@ -15,6 +15,7 @@ from sia.events import Emit, Progress
 from sia.evidence.guard import LeakGuard
 from sia.gateway.plan import ModelPlan, check_author_model, plan_models
 from sia.jail.choose import choose_jail
+from sia.jail.lend import check_landlock
 from sia.jail.protocol import Jail
 from sia.settings import RunSettings
 from sia.stages.session import Session
@@ -51,6 +52,8 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     check_sandbox(author, jail.name)
     task = prepare_task(folder, progress)
     _refuse_runs_inside(settings.runs_dir, task)
+    if task.manifest.agent.program:
+        check_landlock()
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
     author = choose_author(settings.backend, progress)
     python = agent_environment(task.manifest.agent.packages, progress)

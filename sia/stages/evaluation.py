@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sia.jail.lend import inner_jail, inner_mounts
 from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
@@ -50,6 +51,7 @@ def evaluate(session: Session, folder: Path, staging: Path, on_line: OnLine) -> 
     copy, log = staging / "evaluation" / folder.name, staging / EVALUATION_LOG
     copy.mkdir(parents=True)
     limits = session.task.manifest.limits
+    lends = session.task.manifest.agent.program is not None
     copy_outputs(folder, copy, RESERVED)
     outcome = session.jail.run(
         Command(
@@ -61,8 +63,9 @@ def evaluate(session: Session, folder: Path, staging: Path, on_line: OnLine) -> 
                 *(Mount(path) for path in _parts(session.task)),
                 Mount(copy, writable=True),
                 *python_mounts(session.python),
+                *(inner_mounts() if lends else ()),
             ),
-            environment=program_environment(copy, session.python),
+            environment=program_environment(copy, session.python) | (inner_jail(session.python) if lends else {}),
         ),
         on_line,
     )

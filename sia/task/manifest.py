@@ -85,6 +85,11 @@ class AgentTable(_Table):
     packages: tuple[Package, ...] = ()
     entry: Literal["target_agent.py"] = Field(default="target_agent.py", description="the only name that is started")
     answers: Literal["any", "model"] = "any"
+    program: str | None = Field(
+        default=None,
+        pattern=r"^\w[\w.-]*\.py$",
+        description="output that the evaluator runs, in the inner jail that it is lent; public sample_NAME shows one",
+    )
 
 
 class Origin(_Table):

@@ -16,6 +16,7 @@ from sia.author.offline.grammar import AnyKind, NotOfThisKind, Recipe
 from sia.author.offline.kinds import KINDS, find_kind
 from sia.store.catalog import generations_of
 from sia.store.run_directory import read_run_record
+from sia.task.catalog import find_bundled
 from tests.author.test_offline_author import lint, sia
 
 JSON_EVALUATOR = """
@@ -135,7 +136,18 @@ def choice_task(root: Path, count: int = 120) -> Path:
     return make(root, public, answers, JSON_EVALUATOR)
 
 
-MAKERS = {"text-classification": text_task, "exact-answer": walk_task, "multiple-choice": choice_task}
+def matrix_task(root: Path) -> Path:
+    """What the bundled task of denoising shows, but for its data."""
+    public = find_bundled("scrna-denoising") / "data" / "public"
+    return make(root, {file.name: file.read_text() for file in public.glob("*.py")}, {}, JSON_EVALUATOR)
+
+
+MAKERS = {
+    "text-classification": text_task,
+    "exact-answer": walk_task,
+    "multiple-choice": choice_task,
+    "matrix": matrix_task,
+}
 
 
 def brief_of(root: Path, **task: Any) -> Brief:  # noqa: ANN401 (fields of any type)

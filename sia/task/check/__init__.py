@@ -4,6 +4,7 @@ layout.py        the files: missing parts, links, copies
 leaks.py         private answers in public files (cells.py: the data as hashed cells)
 form.py          the form of a submission, from the public files
 attacks.py       submissions that deserve nothing, made from the public files alone
+programs.py      those that are programs, where the evaluator runs one
 trial.py         the evaluator in the jail, on one submission
 together.py      on many in one start (forks.py: the program that does it there)
 baseline.py      what knowing nothing scores, and what is better than that

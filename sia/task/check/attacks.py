@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from sia.score.metrics import KNOWN_METRICS
-from sia.task.check.form import Entry, Form
+from sia.task.check.form import Entry, Form, sample_program
 from sia.task.package import TaskPackage
 
 FORGED = 0.98765432109
 SHADOW_MARK = "sia-check: a module of the submission was loaded"
+REACHED = "sia-check-reached"
+"""Name of the file that a program leaves wherever it can, once it got where it must not."""
 GIANT_BYTES = 64 << 20
 TRIVIAL_ANSWERS = 6
 GUESSES = 4
@@ -36,12 +38,19 @@ class Attack:
     partial: bool = False
     """It plays by the rules, and leaves items out."""
     alone: bool = False
-    """It is about the evaluator's start, and needs one of its own."""
+    """It is about how the evaluator starts, or what it starts: it needs a start of its own."""
 
 
 def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
     """Every attack that fits the task."""
     return [*(_formed(form) if form else ()), *_blind(task, form)]
+
+
+def forged_report(task: TaskPackage) -> str:
+    """A results.json that says that all is right."""
+    metric = task.manifest.metric.name or "accuracy"
+    forged = {**dict.fromkeys((*KNOWN_METRICS, metric, "accuracy_percent"), FORGED), "correct": 10**6, "success": True}
+    return json.dumps({**forged, "summary": forged, "items": [{"id": "1", "status": "CORRECT"}]})
 
 
 def hand_in(form: Form, attack: str, entries: Sequence[Entry], trivial: bool = False, partial: bool = False) -> Attack:
@@ -61,14 +70,15 @@ def _write(file: Path, content: bytes) -> None:
 
 def _blind(task: TaskPackage, form: Form | None) -> Iterator[Attack]:
     """What needs no knowledge of the form; where it is known, a sample submission lies beside what is forged."""
-    name = form.file if form else "submission.csv"
-    metric = task.manifest.metric.name or "accuracy"
-    forged = {**dict.fromkeys((*KNOWN_METRICS, metric, "accuracy_percent"), FORGED), "correct": 10**6, "success": True}
-    report = json.dumps({**forged, "summary": forged, "items": [{"id": "1", "status": "CORRECT"}]}).encode()
+    program = sample_program(task)
+    name = form.file if form else task.manifest.agent.program or "submission.csv"
+    report = forged_report(task).encode()
 
     def beside_sample(folder: Path) -> None:
         if form:
             _write(folder / name, form.write(form.entries))
+        elif program:
+            _write(folder / name, program.read_bytes())
 
     def link(folder: Path) -> None:
         for file in task.private_dir.rglob("*"):

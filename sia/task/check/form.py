@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sia.task.package import TaskPackage
+
 MAX_ANSWERS = 300
 Entry = tuple[str, Any]
 """An id and an answer."""
@@ -64,6 +66,13 @@ def find_form(public: Path) -> Form | None:
         if form and form.entries:
             return form
     return _from_questions(public)
+
+
+def sample_program(task: TaskPackage) -> Path | None:
+    """The public program that shows the form; None where the task asks for no program, or shows none."""
+    name = task.manifest.agent.program
+    file = task.public_dir / f"sample_{name}"
+    return file if name and file.is_file() else None
 
 
 def _submission_name(file: Path) -> str:

@@ -16,7 +16,7 @@ from sia.task.check.finding import sorted_findings
 from sia.task.check.grader import try_grader
 from sia.task.package import TaskPackage, task_digest
 
-CHECK_VERSION = 3
+CHECK_VERSION = 4
 """Raised when the check looks at more: what is remembered of older ones does not count."""
 _FINDINGS = TypeAdapter(list[Finding])
 OnProgress = Callable[[str], None]

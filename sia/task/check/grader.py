@@ -2,7 +2,8 @@
 
 * It never gives more than the trivial baseline: the best score of the submissions that play by the rules and know
   nothing, which are the sample submission and one answer for all.
-* It takes no number, and runs no code, from the submission.
+* It takes no number, and runs no code, from the submission; where the task asks for a program, that program runs where
+  it reaches nothing.
 * The same submission gets the same score again.
 * It ends by itself, in bounded time and memory.
 * It says what is wrong with a submission in words, not with a traceback.
@@ -23,9 +24,10 @@ from sia.task.check.attacks import FORGED, Attack, make_attacks
 from sia.task.check.baseline import allowance, best_trivial, gain
 from sia.task.check.cells import records_in, table_of, tables_of
 from sia.task.check.finding import Finding, breach_of
-from sia.task.check.form import Form, find_form
+from sia.task.check.form import Form, find_form, sample_program
 from sia.task.check.leaks import answer_columns, asked_rows, twins_of
 from sia.task.check.leaving_out import leaving_out_pays
+from sia.task.check.programs import program_attacks
 from sia.task.check.together import try_in_turn
 from sia.task.check.trial import Trial
 from sia.task.package import TaskPackage
@@ -39,7 +41,7 @@ OnProgress = Callable[[str], None]
 def try_grader(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgress) -> list[Finding]:
     """Tries every attack; one finding for each thing that does not hold, or one that all of it does."""
     form = find_form(task.public_dir)
-    attacks = make_attacks(task, form)
+    attacks = [*program_attacks(task), *make_attacks(task, form)]
     on_progress(f"trying the evaluator with {len(attacks)} submissions that deserve nothing, twice")
     end = time.monotonic() + BUDGET_SECONDS
     first = _try_all(task, python, jail, attacks, end)
@@ -62,7 +64,7 @@ def try_grader(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgr
         *_unsteady(name, first, again),
         *_tracebacks(task, name, first),
         *_giveaways(task, first),
-        *(() if stopped else _untried(name, form, attacks, first, again)),
+        *(() if stopped else _untried(task, name, form, attacks, first, again)),
     ]
 
 
@@ -77,12 +79,17 @@ def _try_all(task: TaskPackage, python: Path, jail: Jail, attacks: Sequence[Atta
 
 
 def _untried(
-    name: str, form: Form | None, attacks: Sequence[Attack], first: Sequence[Trial], again: Sequence[Trial]
+    task: TaskPackage,
+    name: str,
+    form: Form | None,
+    attacks: Sequence[Attack],
+    first: Sequence[Trial],
+    again: Sequence[Trial],
 ) -> Iterator[Finding]:
     """What the check could not look at, where nothing had to be stopped."""
     trivial = [trial for trial in first if trial.attack.trivial]
     unscored = not any(trial.score for trial in trivial)
-    if form is None or (form.guessed and unscored):
+    if sample_program(task) is None and (form is None or (form.guessed and unscored)):
         told = "there is no sample submission, so only what needs no knowledge of the form was tried"
         yield Finding("warning", name, told, "a public sample_submission.csv or .json shows the form")
     elif unscored:
@@ -105,7 +112,10 @@ def _stopped(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
 
 def _taken_over(name: str, trials: Sequence[Trial]) -> Iterator[Finding]:
     for trial in trials:
-        if trial.shadowed:
+        if trial.reached:
+            told = f"{trial.attack.name}: it got where it must not, to {trial.reached}"
+            yield Finding("error", name, told, "start it in the inner jail that SIA_INNER_JAIL names")
+        elif trial.shadowed:
             told = f"{trial.attack.name}: it ran code of the submission"
             yield Finding("error", name, told, "import nothing from the folder that --gen-dir names")
         elif trial.score and math.isclose(trial.score.value, FORGED, rel_tol=1e-6):

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sia.jail.lend import inner_jail, inner_mounts
 from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Jail, Limits, Mount, Outcome
 from sia.plainfile import open_plain
@@ -14,7 +15,7 @@ from sia.score.results import MAX_BYTES, parse_results
 from sia.score.split import SplitRule
 from sia.store.outputs import collect_outputs
 from sia.store.run_directory import EVALUATION_LOG, RESULTS_FILE
-from sia.task.check.attacks import SHADOW_MARK, Attack
+from sia.task.check.attacks import REACHED, SHADOW_MARK, Attack
 from sia.task.package import TaskPackage
 
 SECONDS = 60.0
@@ -40,6 +41,8 @@ class Trial:
     """It crashed, where it should have said what is wrong."""
     shadowed: bool
     """It ran code of the submission."""
+    reached: str
+    """What a program of the submission got to and must not; empty when it got nowhere."""
 
 
 def try_alone(task: TaskPackage, python: Path, jail: Jail, attack: Attack) -> Trial:
@@ -78,7 +81,16 @@ def trial_of(task: TaskPackage, attack: Attack, copy: Path, log: Path, outcome: 
         stopped_by=outcome.stopped_by,
         traceback=not outcome.succeeded and b"Traceback (most recent call last)" in text,
         shadowed=SHADOW_MARK.encode() in text,
+        reached=_reached(copy),
     )
+
+
+def _reached(copy: Path) -> str:
+    """What the sign says that a program of the submission left wherever it could."""
+    for sign in copy.rglob(REACHED):
+        with suppress(OSError), open_plain(sign) as file:
+            return file.read(1000).decode(errors="replace")
+    return ""
 
 
 def trial_limits(task: TaskPackage) -> Limits:
@@ -96,13 +108,19 @@ def trial_limits(task: TaskPackage) -> Limits:
 
 def evaluation(task: TaskPackage, python: Path, program: tuple[str, ...], place: Path, log: Path) -> Command:
     """`program`, started by `python` as a run starts the evaluator, with `place` to write in."""
+    lends = task.manifest.agent.program is not None
     return Command(
         argv=(str(python), *program),
         cwd=place,
         log=log,
         limits=trial_limits(task),
-        mounts=(Mount(task.root), Mount(place, writable=True), *python_mounts(python)),
-        environment=program_environment(place, python),
+        mounts=(
+            Mount(task.root),
+            Mount(place, writable=True),
+            *python_mounts(python),
+            *(inner_mounts() if lends else ()),
+        ),
+        environment=program_environment(place, python) | (inner_jail(python) if lends else {}),
     )
 
 
