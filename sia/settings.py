@@ -72,7 +72,7 @@ class RunSettings(BaseModel):
     limit_file: Size | None = Field(default=None, description="length of any one file that a program writes")
     limit_disk: Size | None = Field(default=None, description="everything that a program leaves on the disk")
     limit_output: Size | None = Field(default=None, description="bytes of stdout and stderr that a log keeps")
-    gpu: bool = Field(default=False, description="let target agents see the CUDA devices")
+    gpu: bool = Field(default=False, description="let target agents and the evaluator see the CUDA devices")
     force: bool = Field(default=False, description="run a task that its check refuses")
     runs_dir: Path = Field(default=Path("runs"), description="folder of the run directories")
     resume: bool = Field(default=False, description="go on with an interrupted run")

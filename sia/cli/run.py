@@ -62,7 +62,9 @@ def run(
     limit_file: Annotated[str | None, typer.Option(help="Length of any one file.  [default: 2GB]")] = None,
     limit_disk: Annotated[str | None, typer.Option(help="Disk space of each.  [default: 4GB]")] = None,
     limit_output: Annotated[str | None, typer.Option(help="Output that a log keeps.  [default: 16MB]")] = None,
-    gpu: Annotated[bool | None, typer.Option("--gpu", help="Let target agents see the CUDA devices.")] = None,
+    gpu: Annotated[
+        bool | None, typer.Option("--gpu", help="Let target agents and the evaluator see the CUDA devices.")
+    ] = None,
     force: Annotated[bool | None, typer.Option("--force", help="Run a task that `sia tasks check` refuses.")] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of the run directories.  [default: runs]")] = None,
     resume: Annotated[bool | None, typer.Option("--resume", help="Go on with the run --run-id.")] = None,

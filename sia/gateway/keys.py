@@ -34,5 +34,5 @@ def demand_key(provider: Provider, variables: Mapping[str, str], needed_for: str
             f"{needed_for} needs an API key of {provider.name} and {name} is not set",
             f"three ways on: `export {name}=...` or write it into .env; take a model of another provider, with its "
             "own key or none (`--meta-model`, `--task-model`, e.g. ollama/NAME); or run without any model, "
-            "`--backend offline` (spaceship-titanic, lawbench, longcot-chess, gpqa, and tasks of their kinds)",
+            "`--backend offline` (every bundled task, and tasks of their kinds)",
         )

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sia.jail.devices import gpu_mounts
 from sia.jail.lend import inner_jail, inner_mounts
 from sia.jail.program import program_environment, python_mounts
 from sia.jail.protocol import Command, Mount, OnLine, Outcome
@@ -64,6 +65,7 @@ def evaluate(session: Session, folder: Path, staging: Path, on_line: OnLine) -> 
                 Mount(copy, writable=True),
                 *python_mounts(session.python),
                 *(inner_mounts() if lends else ()),
+                *(gpu_mounts() if session.settings.gpu else ()),
             ),
             environment=program_environment(copy, session.python) | (inner_jail(session.python) if lends else {}),
         ),

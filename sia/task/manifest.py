@@ -51,7 +51,9 @@ class About(_Table):
     """[task]"""
 
     title: str = ""
-    kind: str = Field(default="", description="tabular, text-classification, multiple-choice, exact-answer, or other")
+    kind: str = Field(
+        default="", description="tabular, text-classification, multiple-choice, exact-answer, matrix, kernel, or other"
+    )
     license: str = ""
     source: str = ""
 

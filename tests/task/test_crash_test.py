@@ -304,3 +304,26 @@ def test_unreadable_data_are_told(tmp_path: Path) -> None:
     (root / "data" / "public" / "notes.txt").write_bytes(b"caf\xe9")
     subjects = {finding.subject for finding in check_task(load_task(root)) if finding.level == "warning"}
     assert {"data/private/more.json", "data/public/notes.txt"} <= subjects
+
+
+def test_cheats_of_the_task_itself_are_held_to_its_baseline(tmp_path: Path) -> None:
+    root = tmp_path / "task"
+    public, cheat = root / "data" / "public", root / "data" / "private" / "cheats" / "says-nine"
+    public.mkdir(parents=True)
+    cheat.mkdir(parents=True)
+    (public / "task.md").write_text("Be fast.\n")
+    (cheat / "speed.txt").write_text("9")
+    (root / "reference").mkdir()
+    (root / "reference" / "reference_target_agent.py").write_text("# --dataset_dir --working_dir\n")
+    (root / "data" / "private" / "evaluate.py").write_text(
+        "import argparse, pathlib, sys\n"
+        "parser = argparse.ArgumentParser()\nparser.add_argument('--gen-dir', type=pathlib.Path)\n"
+        "folder = parser.parse_args().gen_dir\nfile = folder / 'speed.txt'\n"
+        "if not file.is_file():\n    sys.exit('speed.txt is missing')\n"
+        "(folder / 'results.json').write_text('{\"speedup\": ' + file.read_text() + '}')\n"
+    )
+    for baseline, errors in ((1.0, 1), (9.0, 0)):
+        (root / "task.toml").write_text(f"[metric]\nname = 'speedup'\ndirection = 'max'\nbaseline = {baseline}\n")
+        found = errors_of(root)
+        assert len(found) == errors, found
+        assert all("says-nine: scores 9, better than the stated baseline 1" in finding.told for finding in found)

@@ -1,4 +1,4 @@
-"""Submissions that deserve nothing more than guessing does. All are made from the public files alone.
+"""Submissions that deserve nothing more than guessing does, made from the public files alone or brought by the task.
 
 An attack is a name and a function that fills a folder as an agent would leave it. Forged numbers are `FORGED`, a value
 that no grader comes to by itself.
@@ -7,8 +7,10 @@ that no grader comes to by itself.
 import ast
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ REACHED = "sia-check-reached"
 GIANT_BYTES = 64 << 20
 TRIVIAL_ANSWERS = 6
 GUESSES = 4
+OWN_DIR = "cheats"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,13 @@ class Attack:
 
 def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
     """Every attack that fits the task."""
-    return [*(_formed(form) if form else ()), *_blind(task, form)]
+    return [*(_formed(form) if form else ()), *_blind(task, form), *own_attacks(task)]
+
+
+def own_attacks(task: TaskPackage) -> list[Attack]:
+    """What the task itself brings: each folder in data/private/cheats is a submission that deserves nothing."""
+    folders = sorted(folder for folder in (task.private_dir / OWN_DIR).glob("*") if folder.is_dir())
+    return [Attack(f"the task's own cheat {folder.name}", partial(_copy, folder), alone=True) for folder in folders]
 
 
 def forged_report(task: TaskPackage) -> str:
@@ -61,6 +70,10 @@ def hand_in(form: Form, attack: str, entries: Sequence[Entry], trivial: bool = F
 
 def _file(name: str, attack: str, content: bytes) -> Attack:
     return Attack(attack, lambda folder: _write(folder / name, content))
+
+
+def _copy(submission: Path, folder: Path) -> None:
+    shutil.copytree(submission, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -83,7 +96,8 @@ def _blind(task: TaskPackage, form: Form | None) -> Iterator[Attack]:
     def link(folder: Path) -> None:
         for file in task.private_dir.rglob("*"):
             if file.is_file():
-                (folder / f"{file.stem}-link{file.suffix}").symlink_to(file)
+                name_of_link = "-".join(file.relative_to(task.private_dir).with_suffix("").parts)
+                (folder / f"{name_of_link}-link{file.suffix}").symlink_to(file)
         largest = max((f for f in task.private_dir.rglob("*") if f.suffix != ".py"), key=_size, default=None)
         if largest:
             (folder / name).symlink_to(largest)

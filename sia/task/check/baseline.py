@@ -1,10 +1,11 @@
-"""The trivial baseline, and how far above it luck alone may lead."""
+"""The baseline, and how far above it luck alone may lead."""
 
 import math
 from collections.abc import Sequence
 
 from sia.score.model import Score
 from sia.task.check.trial import Trial
+from sia.task.package import TaskPackage
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
@@ -20,6 +21,12 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
 def best_trivial(trials: Sequence[Trial]) -> Trial | None:
     """The best of the submissions that play by the rules and know nothing."""
     return best_of([trial for trial in trials if trial.attack.trivial])
+
+
+def stated_baseline(task: TaskPackage, like: Score) -> Score | None:
+    """What the task itself says a submission that does nothing scores, for tasks with none to measure."""
+    value = task.manifest.metric.baseline
+    return None if value is None else like.model_copy(update={"value": value, "n": None, "interval": None})
 
 
 def gain(score: Score, over: Score) -> float:

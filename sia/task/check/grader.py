@@ -1,7 +1,7 @@
 """The crash-test of an evaluator: submissions that deserve nothing are tried, and what must hold is looked at.
 
 * It never gives more than the trivial baseline: the best score of the submissions that play by the rules and know
-  nothing, which are the sample submission and one answer for all.
+  nothing, which are the sample submission and one answer for all; without a sample, the baseline that the task states.
 * It takes no number, and runs no code, from the submission; where the task asks for a program, that program runs where
   it reaches nothing.
 * The same submission gets the same score again.
@@ -20,8 +20,8 @@ from pathlib import Path
 
 from sia.jail.protocol import Jail
 from sia.score.model import Score
-from sia.task.check.attacks import FORGED, Attack, make_attacks
-from sia.task.check.baseline import allowance, best_trivial, gain
+from sia.task.check.attacks import FORGED, Attack, make_attacks, own_attacks
+from sia.task.check.baseline import allowance, best_trivial, gain, stated_baseline
 from sia.task.check.cells import records_in, table_of, tables_of
 from sia.task.check.finding import Finding, breach_of
 from sia.task.check.form import Form, find_form, sample_program
@@ -35,6 +35,8 @@ from sia.task.package import TaskPackage
 AT_ONCE = 2
 BUDGET_SECONDS = 90.0
 """After this much time no further submission is tried for the first time; half as much is left for the second time."""
+OWN_SECONDS = 30.0
+"""More for each submission that the task brings itself: what it measures may take long."""
 OnProgress = Callable[[str], None]
 
 
@@ -43,9 +45,10 @@ def try_grader(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgr
     form = find_form(task.public_dir)
     attacks = [*program_attacks(task), *make_attacks(task, form)]
     on_progress(f"trying the evaluator with {len(attacks)} submissions that deserve nothing, twice")
-    end = time.monotonic() + BUDGET_SECONDS
+    budget = BUDGET_SECONDS + OWN_SECONDS * len(own_attacks(task))
+    end = time.monotonic() + budget
     first = _try_all(task, python, jail, attacks, end)
-    end = max(end, time.monotonic() + BUDGET_SECONDS / 2)
+    end = max(end, time.monotonic() + budget / 2)
     name = task.evaluator.relative_to(task.root).as_posix()
     best = best_trivial(first)
     trivial = best.score if best else None
@@ -89,14 +92,15 @@ def _untried(
     """What the check could not look at, where nothing had to be stopped."""
     trivial = [trial for trial in first if trial.attack.trivial]
     unscored = not any(trial.score for trial in trivial)
-    if sample_program(task) is None and (form is None or (form.guessed and unscored)):
+    shown = form is not None or sample_program(task) is not None
+    if (not shown and not own_attacks(task)) or (form and form.guessed and unscored):
         told = "there is no sample submission, so only what needs no knowledge of the form was tried"
         yield Finding("warning", name, told, "a public sample_submission.csv or .json shows the form")
-    elif unscored:
+    elif shown and unscored:
         told = f"the sample submission gets no score: {trivial[0].failure if trivial else 'it was not tried in time'}"
         yield Finding("error", name, told, "a submission of the right form must be scored, however bad")
     if len(first) < len(attacks):
-        told = f"only {len(first)} of {len(attacks)} submissions were tried in {BUDGET_SECONDS:.0f} s"
+        told = f"only {len(first)} of {len(attacks)} submissions were tried in time"
         yield Finding("warning", name, told, "a faster evaluator is checked whole")
     elif len(again) < len(first):
         told = f"only {len(again)} of {len(first)} submissions were tried a second time"
@@ -133,6 +137,8 @@ def _too_good(task: TaskPackage, name: str, trials: Sequence[Trial], trivial: Sc
             continue
         if trivial:
             above, bound = gain(score, trivial) > allowance(trivial), f"the trivial baseline {trivial.value:.4g}"
+        elif stated := stated_baseline(task, score):
+            above, bound = gain(score, stated) > allowance(stated), f"the stated baseline {stated.value:.4g}"
         else:
             above, bound = score.direction == "max" and score.value > 0, "0, although nothing was answered"
         if above:

@@ -3,6 +3,7 @@
 from sia.author.brief import Brief
 from sia.author.offline.grammar import AnyKind, NotOfThisKind
 from sia.author.offline.kinds.exact_answer import EXACT_ANSWER
+from sia.author.offline.kinds.kernel import KERNEL
 from sia.author.offline.kinds.matrix import MATRIX
 from sia.author.offline.kinds.multiple_choice import MULTIPLE_CHOICE
 from sia.author.offline.kinds.table_text import TABLE_TEXT
@@ -10,7 +11,7 @@ from sia.author.offline.kinds.tabular import TABULAR
 from sia.author.offline.kinds.text_classification import TEXT_CLASSIFICATION
 
 KINDS: dict[str, AnyKind] = {
-    kind.name: kind for kind in (TEXT_CLASSIFICATION, TABULAR, MULTIPLE_CHOICE, EXACT_ANSWER, MATRIX)
+    kind.name: kind for kind in (TEXT_CLASSIFICATION, TABULAR, MULTIPLE_CHOICE, EXACT_ANSWER, KERNEL, MATRIX)
 }
 """In the order in which they are tried; a table of texts is a table, too, and a question with options a question."""
 
