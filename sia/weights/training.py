@@ -6,7 +6,6 @@ killed and goes on from a checkpoint therefore sees what it would have seen.
 
 import errno
 import hashlib
-import random
 import resource
 import shutil
 import sys
@@ -22,14 +21,15 @@ from torch.optim import AdamW
 from sia.store.durable import digest_file
 from sia.store.run_directory import remove
 from sia.weights.checkpoints import Marks, best_adapter, has_best, load_checkpoint, save_best, save_checkpoint
-from sia.weights.examples import Example, Examples, read_examples
+from sia.weights.examples import Examples, read_examples
 from sia.weights.health import Fault, Health
 from sia.weights.model import Policy, load_policy
 from sia.weights.outcome import ADAPTER_CONFIG, ADAPTER_WEIGHTS, METRICS_FILE, StepMetrics, TrainingOutcome
 from sia.weights.plan import PlanError, TrainingPlan, parse_plan
 from sia.weights.rewards import RewardGroup, reward_of
-from sia.weights.rollouts import by_length
-from sia.weights.scoring import Tokens, choice_tokens
+from sia.weights.schedule import batch_of, learning_rate_factor, progress_line
+from sia.weights.scoring import choice_tokens
+from sia.weights.tokens import Tokens
 from sia.weights.update import StepReport, take_step, validation_reward
 
 VALIDATIONS = 4
@@ -37,8 +37,6 @@ VALIDATIONS = 4
 RESERVE = 0.9
 """Share of the time limit that steps may fill; the rest is for loading, validation and saving."""
 MEASURED_STEPS = 5
-WINDOW = 8
-"""Batches are cut from windows of so many batches sorted by length: little padding, still a random order."""
 
 Say = Callable[[str], None]
 
@@ -189,44 +187,6 @@ def _one_step(run: _Run) -> StepReport:
 
     batch = batch_of(run.examples.train, plan, run.marks.step)
     return take_step(run.policy, plan, batch, run.reward, run.choices, apply)
-
-
-def batch_of(examples: list[Example], plan: TrainingPlan, step: int) -> list[Example]:
-    """The examples of one step: every epoch its own order, each window of it sorted by length."""
-    size = min(plan.batch, len(examples))
-    per_epoch = len(examples) // size
-    epoch, place = divmod(step, per_epoch)
-    generator = random.Random(f"{plan.seed}/{epoch}")
-    order = generator.sample(range(len(examples)), len(examples))
-    window, inside = divmod(place, WINDOW)
-    part = order[window * WINDOW * size : min((window + 1) * WINDOW, per_epoch) * size]
-    batches = by_length([len(examples[i].prompt) for i in part], size)
-    generator.shuffle(batches)
-    return [examples[part[i]] for i in batches[inside]]
-
-
-def learning_rate_factor(plan: TrainingPlan, step: int, steps: int) -> float:
-    """Between 0 and 1: a linear rise over the warm-up, then constant or a linear fall to 0 after the last step."""
-    warmup = int(plan.optimiser.warmup * steps)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    if plan.optimiser.schedule == "constant":
-        return 1.0
-    return max(0.0, (steps - step) / max(1, steps - warmup))
-
-
-def progress_line(metrics: StepMetrics, steps: int, left: float) -> str:
-    """One step for people."""
-    parts = [f"step {metrics.step}/{steps}", f"loss {metrics.loss:.4g}"]
-    if metrics.reward is not None:
-        parts.append(f"reward {metrics.reward:.3f}")
-    if metrics.kl is not None:
-        parts.append(f"KL {metrics.kl:.3g}")
-    if metrics.entropy is not None:
-        parts.append(f"entropy {metrics.entropy:.3g}")
-    minutes, seconds = divmod(int(left), 60)
-    parts += [f"{metrics.tokens_per_second:.0f} tok/s", f"{minutes}:{seconds:02} left"]
-    return "  ".join(parts)
 
 
 def _metrics(run: _Run, report: StepReport, durations: list[float]) -> StepMetrics:
