@@ -6,33 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch.optim import Optimizer
 
 from sia.store.durable import files_under, sync_file, sync_folder
+from sia.weights.loop import Marks
 from sia.weights.model import Policy
 from sia.weights.outcome import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BEST_DIR
 
 CHECKPOINT = "checkpoint"
 _STATE, _MARKS = "state.pt", "marks.json"
-
-
-class Marks(BaseModel):
-    """Where a training stands, beside its weights."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    digest: str
-    """Of plan, data, parent and base: another training's checkpoint is never taken up."""
-    step: int = 0
-    steps: int
-    """Steps that fit into the time, told once the speed is known."""
-    tokens: int = 0
-    seconds: float = 0.0
-    before: float | None = None
-    best: float | None = None
-    best_step: int = 0
-    validated: bool = False
 
 
 def save_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, marks: Marks) -> None:

@@ -16,6 +16,7 @@ from sia.weights.algorithms.grpo import group_advantages, grpo_loss
 from sia.weights.algorithms.ppo import gae, ppo_loss, token_rewards, whitened
 from sia.weights.algorithms.reinforce import leave_one_out, reinforce_loss
 from sia.weights.examples import Example
+from sia.weights.loop import StepReport
 from sia.weights.model import Policy
 from sia.weights.plan import TrainingPlan
 from sia.weights.rewards import RewardGroup, normal
@@ -26,19 +27,6 @@ from sia.weights.tokens import Tokens, answer_tokens, prompt_tokens
 
 Apply = Callable[[], float]
 """Takes the optimiser step with the gradients so far; gives their norm before clipping."""
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one step saw."""
-
-    loss: float
-    gradient_norm: float
-    tokens: int
-    reward: float | None = None
-    kl: float | None = None
-    entropy: float | None = None
-    spread: float | None = None
 
 
 def take_step(
