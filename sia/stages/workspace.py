@@ -60,7 +60,7 @@ def make_brief(session: Session) -> Brief:
         rejected=_rejected(session),
         budget=_budget(session),
         task_model=_model(session, "target"),
-        trainable=session.base is not None and settings.focus != "harness",
+        trainable=settings.focus != "harness" and (session.base is not None or settings.trainer == "tinker"),
         limits=AuthorLimits(
             model=_model(session, "author"),
             max_turns=settings.max_turns,

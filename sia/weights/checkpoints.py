@@ -1,5 +1,6 @@
 """Checkpoints that are there whole or not at all, so that a training which is killed goes on from the last one."""
 
+import io
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +23,10 @@ def save_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, marks: M
 
     def fill(new: Path) -> None:
         _write_adapter(policy, new)
-        torch.save({"optimiser": optimiser.state_dict(), "value_head": policy.value_head.state_dict()}, new / _STATE)
+        # Through memory: written straight to a full disk, torch raises whatever its archive stumbled over.
+        state = io.BytesIO()
+        torch.save({"optimiser": optimiser.state_dict(), "value_head": policy.value_head.state_dict()}, state)
+        (new / _STATE).write_bytes(state.getbuffer())
         (new / _MARKS).write_text(marks.model_dump_json(), encoding="utf-8")
 
     _replace(folder / CHECKPOINT, fill)

@@ -105,7 +105,13 @@ class PlanLimits(_Table):
 
     seconds: float = Field(default=600.0, ge=1, le=86_400, description="wall clock; training ends in order before it")
     memory_bytes: int = Field(default=8 << 30, ge=256 << 20, le=1 << 40, description="resident, of the trainer")
-    cost: float = Field(default=0.0, ge=0, le=10_000, description="US dollars; only a remote trainer costs any")
+    cost: float | None = Field(
+        default=None,
+        gt=0,
+        le=10_000,
+        description="US dollars; training ends in order before it. Where an hour of the machine, or a token at Tinker, "
+        "has a price. None: the run's caps alone bind",
+    )
 
 
 class TrainingPlan(_Table):
