@@ -96,10 +96,12 @@ class Course:
     work: Path
     """Folder that outlives a kill."""
     most_cost: float | None
-    """US dollars that it may cost; None: no limit."""
+    """US dollars that it may cost; None: no limit. Passed only where less than one step and a validation cost."""
     say: Say
     started: float
     """On the clock of `time.monotonic`."""
+    validation_cost: float = 0.0
+    """US dollars of the dearest validation so far: one is due after the last step."""
 
     @property
     def seconds(self) -> float:
@@ -123,7 +125,7 @@ def take_steps(course: Course) -> Fault | None:
     """Steps from where the marks stand to the last one; the fault that ended them, if any."""
     plan, marks, engine, health = course.plan, course.marks, course.engine, Health()
     if not marks.validated:
-        marks.before = marks.best = engine.validate()
+        marks.before = marks.best = _validate(course)
         marks.validated = True
         course.say(f"before the first step: validation reward {_number(marks.before)}")
     saved = time.monotonic()
@@ -179,8 +181,8 @@ def _limit_reached(course: Course, pace: _Pace) -> Fault | None:
     if most is None or spent is None:
         return None
     following = max(pace.costs, default=0.0)
-    if spent + following > most:
-        told = f"${spent:.4g} spent, the next step may cost ${following:.4g}"
+    if spent + following + course.validation_cost > most:
+        told = f"${spent:.4g} spent, the next step may cost ${following:.4g}, validation ${course.validation_cost:.4g}"
         return Fault("cost limit", f"${most:.4g} reached at step {marks.step} of {marks.steps} ({told})")
     return None
 
@@ -191,7 +193,8 @@ def _fit(course: Course, pace: _Pace) -> None:
     left = {f"{limits.seconds:g} s": (RESERVE * limits.seconds - course.seconds, pace.each(pace.durations))}
     spent = course.engine.cost(course.seconds)
     if course.most_cost is not None and spent is not None:
-        left[f"${course.most_cost:.4g}"] = RESERVE * course.most_cost - spent, pace.each(pace.costs)
+        rest = RESERVE * course.most_cost - spent - VALIDATIONS * course.validation_cost
+        left[f"${course.most_cost:.4g}"] = rest, pace.each(pace.costs)
     for limit, (rest, each) in left.items():
         fitting = marks.step + int(rest / max(each, 1e-12))
         if fitting < marks.steps:
@@ -202,12 +205,20 @@ def _fit(course: Course, pace: _Pace) -> None:
 def _consider(course: Course) -> None:
     """Validates, and keeps the adapter when it is the best so far; without validation the latest is."""
     marks = course.marks
-    found = course.engine.validate()
+    found = _validate(course)
     if found is not None:
         course.say(f"step {marks.step}: validation reward {found:.3f} (before {_number(marks.before)})")
     if found is None or marks.best is None or found > marks.best or (found == marks.best and marks.best_step):
         course.engine.keep()
         marks.best, marks.best_step = found, marks.step
+
+
+def _validate(course: Course) -> float | None:
+    before = course.engine.cost(course.seconds) or 0.0
+    found = course.engine.validate()
+    spent = (course.engine.cost(course.seconds) or 0.0) - before
+    course.validation_cost = max(course.validation_cost, spent)
+    return found
 
 
 def _left(course: Course, pace: _Pace) -> float:
