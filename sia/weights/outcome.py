@@ -54,7 +54,7 @@ class TrainingOutcome(BaseModel):
     adapter_step: int = Field(default=0, description="the step that the adapter was taken at")
     tokens: int = 0
     seconds: float = 0.0
-    cost: float = Field(default=0.0, description="US dollars, as far as prices are known")
+    cost: float = Field(default=0.0, description="US dollars at Tinker, where the prices are known")
     before: float | None = Field(default=None, description="validation reward of the model at the start")
     after: float | None = Field(default=None, description="validation reward of the adapter that was left")
     device: str = ""

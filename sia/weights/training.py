@@ -187,7 +187,6 @@ def _leave(trainer: _Trainer, fault: Fault | None, seconds: float) -> TrainingOu
         adapter_step=marks.best_step,
         tokens=marks.tokens,
         seconds=seconds,
-        cost=trainer.cost(seconds) or 0.0,
         before=marks.before,
         after=marks.best if left else None,
         device=str(trainer.policy.device),
