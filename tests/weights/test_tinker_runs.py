@@ -18,6 +18,7 @@ from sia.weights.base import check_trainable
 from sia.weights.plan import REWARD_FILE
 from sia.weights.tinker.reference import read_reference
 from tests.weights.play import decision, make_settings, make_toy_task, play_toy
+from tests.weights.test_replay import replay_toy
 from tests.weights.test_tinker import chat_plan, one_thread  # noqa: F401 - a fixture
 from tests.weights.tinker_service import KEY, MODEL, TinkerDouble, make_chat_base, tinker_double
 
@@ -76,7 +77,8 @@ def test_a_run_trains_at_tinker_and_its_agents_get_the_adapter(tmp_path: Path, d
         4: {DECISION_FILE: decision("weights", further), REWARD_FILE: reward},
     }
     task = make_toy_task(tmp_path / "task", scripts)
-    final, _, jail = play_toy(task, tinker_settings(tmp_path, max_gen=4, max_cost=5.0))
+    settings = tinker_settings(tmp_path, max_gen=4, max_cost=5.0)
+    final, _, jail = play_toy(task, settings)
     run = tmp_path / "runs" / "run_1"
     first, second, third, fourth = generations_of(run)
     assert first.score is not None
@@ -104,6 +106,9 @@ def test_a_run_trains_at_tinker_and_its_agents_get_the_adapter(tmp_path: Path, d
     assert final.attribution is not None
     assert final.attribution.adapter == second.adapter
     assert not verify_run(run).problems
+    done = replay_toy(task, settings)
+    assert done.difference is None
+    assert done.taken_over == ("gen_2/adapter", "gen_3/adapter", "gen_4/adapter")
 
 
 def test_a_cap_of_the_run_binds_training(tmp_path: Path, double: TinkerDouble) -> None:
