@@ -101,6 +101,8 @@ def replay_run(session: Session, record: RunRecord, on_stage: Callable[[LedgerLi
     if any(call.answer and not bodies.path(call.answer).exists() for call in calls):
         raise StoreError(f"{original.path} does not hold what the models answered", "it ran with --no-bodies")
     with _beside(original, lines) as again:
+        # Plans may learn from what models answered then.
+        (again.path / BODIES).symlink_to(original.path / BODIES)
         models = _models(session, calls)
         gateway = None
         if models:

@@ -6,7 +6,7 @@ program in the jail that is started for each batch of answers.
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from sia.weights.grader import BATCH, REWARDS, Answered
 from sia.weights.outcome import TrainingOutcome
 from sia.weights.plan import PLAN_FILE, PlanError, TrainingPlan
 from sia.weights.tinker.reference import TinkerAdapter, read_reference
+from sia.weights.traces import Grade
 
-Grade = Callable[[Sequence[tuple[Sequence[str], Example]]], list[list[float]]]
 GRADER = "sia.weights.grader"
 GRADING_SECONDS = 120.0
 GRADING_BYTES = 4 << 30

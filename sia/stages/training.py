@@ -22,10 +22,12 @@ from sia.plainfile import read_plain
 from sia.stages.remote_training import RemotePlace, train_at_tinker
 from sia.stages.session import Session, own_mounts, raise_if_disk_full
 from sia.stages.target import adapter_folder
+from sia.stages.traces import write_traces
 from sia.store.records import Spending, Trained
 from sia.weights.adapter import ADAPTER_DIR, adapter_digest, adapter_files, publish_adapter
 from sia.weights.outcome import BEST_DIR, METRICS_FILE, OUTCOME_FILE, Ending, TrainingOutcome
 from sia.weights.plan import EXAMPLES_FILE, PLAN_FILE, REWARD_FILE, PlanError, TrainingPlan
+from sia.weights.traces import TRACES_FILE
 
 TRAINER = "sia.weights.trainer"
 CHECKPOINTS_DIR = ".training"
@@ -103,6 +105,8 @@ def _hand_over(session: Session, plan: TrainingPlan, place: _Place) -> None:
     for name in (EXAMPLES_FILE, REWARD_FILE):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, place.author / name)
+    if plan.data.traces is not None:
+        write_traces(session, plan.data.traces, place.author / TRACES_FILE)
     (place.author / PLAN_FILE).write_text(plan.model_dump_json(), encoding="utf-8")
 
 

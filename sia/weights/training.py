@@ -19,7 +19,7 @@ from torch.optim import AdamW
 from sia.store.durable import digest_file
 from sia.store.run_directory import remove
 from sia.weights.checkpoints import best_adapter, has_best, load_checkpoint, save_best, save_checkpoint
-from sia.weights.examples import Examples, read_examples
+from sia.weights.examples import Examples
 from sia.weights.health import Fault
 from sia.weights.loop import Course, Marks, Say, StepReport, end_reason, take_steps
 from sia.weights.model import Policy, load_policy
@@ -29,6 +29,7 @@ from sia.weights.rewards import RewardGroup, reward_of
 from sia.weights.schedule import batch_of, learning_rate_factor
 from sia.weights.scoring import choice_tokens
 from sia.weights.tokens import Tokens
+from sia.weights.traces import data_digest, select_examples
 from sia.weights.update import take_step, validation_reward
 
 HOUR = 3600.0
@@ -143,10 +144,10 @@ def train(job: Job, say: Say) -> TrainingOutcome:
 
 def _prepare(job: Job, say: Say) -> _Trainer:
     plan = parse_plan(job.plan.read_bytes())
-    examples = read_examples(plan.data, job.author if plan.data.origin == "author" else job.public, plan.seed)
-    if not examples.train:
-        raise PlanError("data: validation leaves no row to train on")
     reward = reward_of(plan, job.public, job.author)
+    examples = select_examples(
+        plan, job.public, job.author, lambda groups: [reward(answers, example) for answers, example in groups]
+    )
     say(f"{len(examples.train)} examples to learn from, {len(examples.validation)} to validate on")
     policy = load_policy(job.base, plan, job.parent)
     choices = choice_tokens(policy, plan) if plan.by_choice else None
@@ -214,8 +215,7 @@ def peak_memory() -> int:
 def _digest(job: Job, plan: TrainingPlan) -> str:
     """Of everything that the training depends on."""
     digest = hashlib.sha256(plan.model_dump_json().encode())
-    folder = job.author if plan.data.origin == "author" else job.public
-    digest.update(digest_file(folder / plan.data.file).encode())
+    digest.update(data_digest(plan, job.public, job.author).encode())
     digest.update(digest_file(job.parent / ADAPTER_WEIGHTS).encode() if job.parent else b"base")
     digest.update(str(job.base).encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""A run that trained is verified and replayed: the same weights come out, and the same answers."""
+"""A run that trained is verified and replayed: the same weights come out, and the same answers, or it is told."""
 
 import sys
 from pathlib import Path
@@ -45,10 +45,11 @@ def replay_toy(task_root: Path, settings: RunSettings) -> Replay:
 def test_a_run_that_trained_comes_out_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIA_CACHE_DIR", str(tmp_path / "cache"))
     base = make_base(tmp_path / "base")
+    from_traces = {**toy_plan("cloning")["data"], "origin": "traces", "traces": {"generations": [1, 2]}}  # type: ignore[dict-item]
     scripts = {
         1: {AGENT_FILE: AGENT},
         2: {DECISION_FILE: decision("weights", toy_plan("grpo", steps=12))},
-        3: {DECISION_FILE: decision("weights", toy_plan("cloning", steps=8, parent_adapter="PARENT_ADAPTER"))},
+        3: {DECISION_FILE: decision("weights", toy_plan("cloning", steps=8, data=from_traces))},
     }
     task, settings = (
         make_toy_task(tmp_path / "task", scripts),
@@ -60,22 +61,16 @@ def test_a_run_that_trained_comes_out_the_same(tmp_path: Path, monkeypatch: pyte
     trained = [g.trained for g in generations_of(run)][1]
     assert trained is not None
     assert trained.spending.cost == pytest.approx(trained.seconds * 0.01, rel=1e-3)
+    # Six words were asked by two agents; those that one of them got right are learnt, by public labels.
+    assert "6 examples to learn from, 0 to validate on" in (run / "gen_3" / "adapter" / "training.log").read_text()
     done = replay_toy(task, settings)
     assert done.difference is None
     assert not done.strayed
     assert done.stages == len((run / "ledger.jsonl").read_text().splitlines())
+    make_base(base, seed=1)
+    other = replay_toy(task, settings).difference
+    assert other is not None
+    assert other.startswith("generation 2, train: gen_2/adapter/")
     weights = run / "gen_2" / "adapter" / ADAPTER_WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert [p for p in verify_run(run).problems if ADAPTER_WEIGHTS in p]
-
-
-def test_a_training_that_differs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIA_CACHE_DIR", str(tmp_path / "cache"))
-    base = make_base(tmp_path / "base")
-    scripts = {1: {AGENT_FILE: AGENT}, 2: {DECISION_FILE: decision("weights", toy_plan("cloning", steps=4))}}
-    task, settings = make_toy_task(tmp_path / "task", scripts), make_settings(tmp_path, base, max_gen=2)
-    play_toy(task, settings)
-    make_base(base, seed=1)
-    done = replay_toy(task, settings)
-    assert done.difference is not None
-    assert done.difference.startswith("generation 2, train: gen_2/adapter/")

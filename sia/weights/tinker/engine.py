@@ -3,7 +3,7 @@
 import hashlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,11 @@ from sia.weights.tinker.mapping import group_weights, kl_advantages
 from sia.weights.tinker.meter import Meter, cost_of
 from sia.weights.tinker.reference import TinkerAdapter, write_reference
 from sia.weights.tokens import Tokenizer, Tokens, answer_tokens, prompt_tokens
+from sia.weights.traces import Grade
 
 CHECKPOINT_FILE = "tinker_checkpoint.json"
 CHECKPOINT_LIFE = 24 * 3600
 """Seconds that Tinker keeps a state for going on after a kill."""
-
-Grade = Callable[[Sequence[tuple[Sequence[str], Example]]], list[list[float]]]
-"""Rewards of the answers to each example. Raises PlanError when the reward fails."""
 
 
 @dataclass(frozen=True)

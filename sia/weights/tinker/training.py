@@ -14,8 +14,7 @@ import httpx
 import tinker
 from pydantic import ValidationError
 
-from sia.store.durable import digest_file
-from sia.weights.examples import Examples, read_examples
+from sia.weights.examples import Examples
 from sia.weights.health import Fault
 from sia.weights.loop import Course, Say, end_reason, take_steps
 from sia.weights.outcome import METRICS_FILE, TrainingOutcome
@@ -24,6 +23,7 @@ from sia.weights.tinker.engine import CHECKPOINT_FILE, Remote, RemoteJob, Remote
 from sia.weights.tinker.mapping import adapted_layers, check_plan
 from sia.weights.tinker.meter import Meter, cost_of
 from sia.weights.tinker.reference import REFERENCE_FILE, read_reference, write_reference
+from sia.weights.traces import data_digest, select_examples
 
 PATIENCE = 180.0
 """Seconds beyond the plan's limit that the service is waited for: for loading, a last validation and saving."""
@@ -71,16 +71,12 @@ def _examples(job: RemoteJob) -> Examples:
             f"limits.cost cannot bind: the price of training {job.base_model} is not known; the user can write it into "
             f'sia.toml under [providers.tinker.prices."{job.base_model}"] as input, output and train'
         )
-    data = job.plan.data
-    examples = read_examples(data, job.author if data.origin == "author" else job.public, job.plan.seed)
-    if not examples.train:
-        raise PlanError("data: validation leaves no row to train on")
     if job.parent is not None and (job.parent.base_model, job.parent.rank) != (job.base_model, job.plan.lora.rank):
         raise PlanError(
             f"the parent adapter is of {job.parent.base_model} and has rank {job.parent.rank}; an adapter that goes on "
             "from another keeps its form"
         )
-    return examples
+    return select_examples(job.plan, job.public, job.author, job.grade)
 
 
 def _prepare(job: RemoteJob, service: tinker.ServiceClient, examples: Examples, started: float, say: Say) -> Remote:
@@ -158,10 +154,9 @@ def _leave(remote: Remote, fault: Fault | None, seconds: float) -> TrainingOutco
 
 def _digest(job: RemoteJob) -> str:
     """Of everything that the training depends on."""
-    folder = job.author if job.plan.data.origin == "author" else job.public
     parts = (
         job.plan.model_dump_json(),
-        digest_file(folder / job.plan.data.file),
+        data_digest(job.plan, job.public, job.author),
         job.parent.state if job.parent else "base",
         job.base_model,
     )
