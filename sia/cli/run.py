@@ -26,6 +26,9 @@ def run(
     ] = None,
     machine_cost: Annotated[float | None, typer.Option(help="US dollars for an hour of training here.")] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Agents on one parent before the next is chosen.  [default: 1]")
+    ] = None,
     meta_model: Annotated[
         str | None, typer.Option(help="Of the author: haiku, PROVIDER/MODEL, ...  [default: haiku]")
     ] = None,
@@ -95,6 +98,7 @@ def run(
         "trainer": trainer,
         "machine_cost": machine_cost,
         "parent": parent,
+        "candidates": candidates,
         "meta_model": meta_model,
         "task_model": task_model,
         "max_cost": max_cost,

@@ -171,6 +171,7 @@ class RunRecord(Frozen):
     trainer: Literal["local", "tinker"] = "local"
     machine_cost: float | None = Field(default=None, description="US dollars for an hour of training here")
     parent: Literal["best", "latest"]
+    candidates: int = 1
     seed: int
     sealed_fraction: float
     max_gen: int
