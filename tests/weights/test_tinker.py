@@ -177,7 +177,7 @@ def test_costs_are_metered_and_bind(tmp_path: Path, double: TinkerDouble, public
     assert capped.ended == "cost limit" or any("shortened" in line for line in lines)
     assert 0 < capped.steps < 8
     assert capped.cost <= free.cost
-    unknown, _ = run_remote(make_remote_job(tmp_path / "c", double, public, plan | {"limits": {"cost": 1.0}}))
+    unknown, _ = run_remote(make_remote_job(tmp_path / "c", double, public, plan, most_cost=1.0))
     assert unknown.ended == "refused"
     assert "providers.tinker.prices" in unknown.reason
 
