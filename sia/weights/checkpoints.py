@@ -1,6 +1,7 @@
 """Checkpoints that are there whole or not at all, so that a training which is killed goes on from the last one."""
 
 import io
+import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ def save_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, marks: M
 
 def load_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, digest: str) -> Marks | None:
     """Takes up the checkpoint in `folder`; None when there is none of this training that can be used."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     _settle(folder / CHECKPOINT)
@@ -44,7 +46,8 @@ def load_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, digest: 
             return None
         weights = load_file(place / ADAPTER_WEIGHTS)
         state: Mapping[str, Any] = torch.load(place / _STATE, weights_only=True, map_location=policy.device)
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError):
+        # What the disk may have made of it: cut short, empty, gone.
         return None
     from peft import set_peft_model_state_dict
 
