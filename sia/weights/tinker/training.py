@@ -68,7 +68,7 @@ def _examples(job: RemoteJob) -> Examples:
     check_plan(job.plan)
     if job.most_cost is not None and cost_of(Meter(), job.prices) is None:
         raise PlanError(
-            f"its limit in dollars could not bind: the price of training {job.base_model} is not known; the user can write "
+            f"its limit in dollars could not bind: the price of training {job.base_model} is not known; the user can put "
             f'it into sia.toml under [providers.tinker.prices."{job.base_model}"] as input, output and train'
         )
     if job.parent is not None and (job.parent.base_model, job.parent.rank) != (job.base_model, job.plan.lora.rank):
