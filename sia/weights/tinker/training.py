@@ -68,8 +68,8 @@ def _examples(job: RemoteJob) -> Examples:
     check_plan(job.plan)
     if job.most_cost is not None and cost_of(Meter(), job.prices) is None:
         raise PlanError(
-            f"its limit in dollars could not bind: the price of training {job.base_model} is not known; the user can put "
-            f'it into sia.toml under [providers.tinker.prices."{job.base_model}"] as input, output and train'
+            f"its limit in dollars could not bind: the price of training {job.base_model} is not known; the user can "
+            f'put it into sia.toml: [providers.tinker.prices."{job.base_model}"] input, output and train'
         )
     if job.parent is not None and (job.parent.base_model, job.parent.rank) != (job.base_model, job.plan.lora.rank):
         raise PlanError(
