@@ -66,15 +66,15 @@ class Provider:
     """The first one that is set has the key; none: no key is needed."""
     url_variable: str | None = None
     """Variable that moves `base_url`, the one that the provider's own client reads."""
-    url_path: str = ""
-    """Where models answer below that variable's address."""
-    adapter_field: str = "adapter"
-    """Field of a request that names the LoRA adapter; `model`: it takes the base model's place."""
     price_id: str | None = None
     """Its name in the price library; None: not there."""
     free: bool = False
     """Costs nothing: it runs on the user's machine."""
     prices: Mapping[str, TokenPrices] = field(default_factory=dict)
+    url_path: str = ""
+    """Where models answer below the address of `url_variable`."""
+    adapter_field: str = "adapter"
+    """Field of a request that names the LoRA adapter; `model`: it takes the base model's place."""
 
 
 @dataclass(frozen=True)
