@@ -20,7 +20,7 @@ from sia.jail.protocol import Jail
 from sia.settings import RunSettings
 from sia.stages.session import Session
 from sia.store.progress import fold
-from sia.store.records import RunRecord, SandboxRecord
+from sia.store.records import RunRecord, SandboxRecord, Trained
 from sia.store.run_directory import RunDirectory, create_run, read_run_record, reopen_run
 from sia.task.catalog import find_bundled
 from sia.task.check.gate import refuse_unfit
@@ -30,7 +30,7 @@ from sia.weights.base import base_folder, check_trainable
 
 RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
-KEPT = ("task", "backend", "focus", "parent", "candidates", "seed", "sealed_fraction")
+KEPT = ("task", "backend", "focus", "trainer", "machine_cost", "parent", "candidates", "seed", "sealed_fraction")
 """Settings of the first start that hold on a resume, whatever is given."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
@@ -71,6 +71,8 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             task_digest=digest,
             backend=settings.backend,
             focus=settings.focus,
+            trainer=settings.trainer,
+            machine_cost=settings.machine_cost,
             parent=settings.parent,
             candidates=settings.candidates,
             seed=settings.seed,
@@ -130,6 +132,8 @@ def restored(settings: RunSettings, record: RunRecord) -> RunSettings:
             "task_dir": Path(record.task_dir) if record.task_dir else None,
             "backend": record.backend,
             "focus": record.focus,
+            "trainer": record.trainer,
+            "machine_cost": record.machine_cost,
             "parent": record.parent,
             "candidates": record.candidates,
             "seed": record.seed,
@@ -194,7 +198,7 @@ def _session(
     author: AuthorProgram,
     plan: ModelPlan | None,
 ) -> Session:
-    return Session(
+    session = Session(
         task=task,
         run=run,
         settings=settings,
@@ -206,6 +210,11 @@ def _session(
         gateway=plan.open(run.path) if plan else None,
         base=base_folder(settings),
     )
+    if session.gateway is not None:
+        for line in run.ledger.lines:
+            if isinstance(line.record, Trained):
+                session.gateway.charge(line.generation, line.record.spending.cost)
+    return session
 
 
 def _refuse_runs_inside(runs_dir: Path, task: TaskPackage) -> None:

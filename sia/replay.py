@@ -30,13 +30,17 @@ from sia.settings import RunSettings
 from sia.stages.session import Session
 from sia.store.ledger import Ledger, LedgerLine
 from sia.store.progress import RunProgress
-from sia.store.records import RunRecord, StageRecord
+from sia.store.records import RunRecord, StageRecord, Trained
 from sia.store.run_directory import LEDGER_FILE, STAGING, RunDirectory, own_run, read_run_record, run_path
 from sia.task.fetch import prepare_task
+from sia.weights.adapter import ADAPTER_DIR
+from sia.weights.base import base_folder
 
 TIMES = re.compile(
     rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
     rb"|\d+(?:\.\d+)?(?:e-?\d+)? ?(?:s|ms|us|seconds|milliseconds|minutes)\b"
+    rb"|\d+(?:\.\d+)? tok/s|\d+:\d\d left"
+    rb'|(?<="tokens_per_second":)\d[\d.e+-]*'
     rb'|(?<="seconds": )\d[\d.e-]*|(?<="seconds":)\d[\d.e-]*|(?<="elapsed": )\d[\d.e-]*|(?<="duration": )\d[\d.e-]*'
 )
 MEASURED = ("seconds", "peak_memory_bytes", "events")
@@ -56,6 +60,8 @@ class Replay:
     """Files that are equal but for times that their program wrote into them, or for the run's folder."""
     strayed: tuple[str, ...]
     """Requests that were not the same as then, in words."""
+    taken_over: tuple[str, ...]
+    """Folders of adapters that were trained at Tinker, which no replay can do again without a key."""
     difference: str | None
     """The first difference, in words; None: equal."""
 
@@ -79,6 +85,7 @@ def open_replay(settings: RunSettings, run_id: str, on_progress: Callable[[str],
         guard=LeakGuard(task.private_dir, task.public_dir),
         python=python,
         progress=RunProgress(),
+        base=base_folder(settings),
     )
     return session, record
 
@@ -94,6 +101,8 @@ def replay_run(session: Session, record: RunRecord, on_stage: Callable[[LedgerLi
     if any(call.answer and not bodies.path(call.answer).exists() for call in calls):
         raise StoreError(f"{original.path} does not hold what the models answered", "it ran with --no-bodies")
     with _beside(original, lines) as again:
+        # Plans may learn from what models answered then.
+        (again.path / BODIES).symlink_to(original.path / BODIES)
         models = _models(session, calls)
         gateway = None
         if models:
@@ -115,13 +124,16 @@ def _compared(
     strayed: Callable[[], tuple[str, ...]],
     on_stage: Callable[[LedgerLine], None],
 ) -> Replay:
-    files, timed, difference = 0, list[str](), None
+    files, timed, taken_over, difference = 0, list[str](), list[str](), None
     for number, line in enumerate(lines):
         opened = session.progress.open
         if (opened.number, opened.next_stage) != (line.generation, line.record.stage):
             difference = f"the replay comes to {opened.next_stage} of generation {opened.number} instead"
             break
-        STAGES[opened.next_stage](session, lambda _: None)
+        if opened.next_stage == "train" and session.settings.trainer == "tinker":
+            taken_over.append(_take_over(session, line, original))
+        else:
+            STAGES[opened.next_stage](session, lambda _: None)
         now = session.run.ledger.lines[number]
         files += len(line.wrote)
         difference = _difference(line, now, original.path, session.run.path, timed)
@@ -131,7 +143,16 @@ def _compared(
     if difference:
         difference = f"generation {line.generation}, {line.record.stage}: {difference}"
     calls = sum(len(session.gateway.calls_of(n)) for n in {x.generation for x in lines}) if session.gateway else 0
-    return Replay(len(session.run.ledger.lines), files, calls, tuple(timed), strayed(), difference)
+    return Replay(len(session.run.ledger.lines), files, calls, tuple(timed), strayed(), tuple(taken_over), difference)
+
+
+def _take_over(session: Session, line: LedgerLine, original: RunDirectory) -> str:
+    """Puts what a training at Tinker left in the place of doing it again; its folder, relative to the run."""
+    recorded = original.generation_dir(line.generation) / ADAPTER_DIR
+    with session.run.staging(line.generation, "train") as staging:
+        shutil.copytree(recorded, staging / ADAPTER_DIR)
+        session.progress.add(session.run.commit(line.generation, line.record, [staging / ADAPTER_DIR]))
+    return recorded.relative_to(original.path).as_posix()
 
 
 def _difference(then: LedgerLine, now: LedgerLine, before: Path, after: Path, timed: list[str]) -> str | None:
@@ -180,7 +201,8 @@ def _beside(original: RunDirectory, lines: list[LedgerLine]) -> Iterator[RunDire
 
         def restore(record: StageRecord) -> StageRecord:
             then = lines[len(ledger.lines)].record
-            known = {f: getattr(then, f) for f in MEASURED if f in type(record).model_fields and hasattr(then, f)}
+            measured = (*MEASURED, "spending") if isinstance(then, Trained) else MEASURED
+            known = {f: getattr(then, f) for f in measured if f in type(record).model_fields and hasattr(then, f)}
             return record.model_copy(update=known)
 
         run = own_run(path)

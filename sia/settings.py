@@ -46,6 +46,8 @@ class RunSettings(BaseModel):
     backend: Literal["claude", "openhands", "offline"] = Field(default="claude", description="who writes the agents")
     max_turns: int = Field(default=20, ge=1, description="answers of the model that writes one agent")
     focus: Literal["harness", "weights", "auto"] = Field(default="harness", description="lever to pull")
+    trainer: Literal["local", "tinker"] = Field(default="local", description="where the weights are trained")
+    machine_cost: float | None = Field(default=None, gt=0, description="US dollars for an hour of training here")
     parent: Literal["best", "latest"] = Field(default="best", description="what the next generation builds on")
     candidates: int = Field(default=1, ge=1, description="agents written on one parent before the next one is chosen")
     meta_model: str = Field(default="haiku", description="model of the author")

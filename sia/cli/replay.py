@@ -65,6 +65,8 @@ def replay(
     else:
         for strayed in done.strayed:
             print(f"asked otherwise than then: {strayed}")
+        for name in done.taken_over:
+            print(f"taken over, not trained again: {name}")
         for name in done.timed:
             print(f"equal but for times: {name}")
         told = f"{done.stages} stages, {done.files} files, {done.calls} model calls"

@@ -21,6 +21,10 @@ def run(
         int | None, typer.Option(help="Answers of the model that writes one agent.  [default: 20]")
     ] = None,
     focus: Annotated[str | None, typer.Option(help="harness, weights or auto.  [default: harness]")] = None,
+    trainer: Annotated[
+        str | None, typer.Option(help="Where weights are trained: local or tinker.  [default: local]")
+    ] = None,
+    machine_cost: Annotated[float | None, typer.Option(help="US dollars for an hour of training here.")] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
     candidates: Annotated[
         int | None, typer.Option(help="Agents on one parent before the next is chosen.  [default: 1]")
@@ -93,6 +97,8 @@ def run(
         "backend": backend,
         "max_turns": max_turns,
         "focus": focus,
+        "trainer": trainer,
+        "machine_cost": machine_cost,
         "parent": parent,
         "candidates": candidates,
         "meta_model": meta_model,

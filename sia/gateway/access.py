@@ -45,8 +45,17 @@ class ModelGateway(Protocol):
     ) -> AbstractContextManager[Access]:
         """Opens the way for one program; at the end every call is settled and written down.
 
-        `adapter` is the digest of the LoRA adapter that a local model is to work with; `cap` is of this one start.
+        `adapter` is what the LoRA adapter is called where the model is served: its digest, at Tinker its path. `cap`
+        is of this one start.
         """
+        ...
+
+    def charge(self, generation: int, cost: float) -> None:
+        """Counts US dollars that were spent past it, on training, against the caps of the run and the generation."""
+        ...
+
+    def left(self, generation: int) -> float | None:
+        """US dollars that the caps of the run and the generation still allow; None: no cap."""
         ...
 
     def calls_of(self, generation: int) -> list[TraceLine]:

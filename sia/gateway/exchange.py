@@ -51,9 +51,17 @@ def _outgoing(call: Call, headers: Mapping[str, str]) -> Outgoing:
     return Outgoing(
         url=grant.model.provider.base_url + call.dialect.upstream_path(call.target),
         headers={**passed, "accept-encoding": "identity", **authorization},
-        body=call.body if grant.adapter is None else json.dumps({**call.said, "adapter": grant.adapter}).encode(),
+        body=_body(call),
         stream=call.asked.stream,
     )
+
+
+def _body(call: Call) -> bytes:
+    """As it came, but for the adapter that the gateway chooses."""
+    grant = call.grant
+    if grant.adapter is None:
+        return call.body
+    return json.dumps({**call.said, grant.model.provider.adapter_field: grant.adapter}).encode()
 
 
 async def _whole(call: Call, answer: Answer, content: bytes, reply: Reply) -> None:

@@ -76,6 +76,8 @@ class Gateway:
             self._stop()
             raise
         self._run_account = self._account(rules.run, "", lambda _: True)
+        self._charged: dict[int, int] = {}
+        """Nanodollars that each generation spent past the gateway."""
         self._attempts: dict[tuple[int, Role], int] = {}
 
     @contextmanager
@@ -114,6 +116,18 @@ class Gateway:
         access.own_cap = own.struck
         access.run_cap = service.grant.run_cap
 
+    def charge(self, generation: int, cost: float) -> None:
+        """See the protocol."""
+        nanodollars = round(cost * NANO)
+        self._charged[generation] = self._charged.get(generation, 0) + nanodollars
+        self._run_account.nanodollars += nanodollars
+
+    def left(self, generation: int) -> float | None:
+        """See the protocol."""
+        accounts = self._run_account, self._generation_account(generation)
+        rest = [a.cap.nanodollars - a.nanodollars for a in accounts if a.cap.nanodollars is not None]
+        return max(0, min(rest)) / NANO if rest else None
+
     def calls_of(self, generation: int) -> list[TraceLine]:
         """See the protocol."""
         return self._engine.journal.select(lambda call: call.generation == generation)
@@ -142,10 +156,7 @@ class Gateway:
     def _grant(self, role: Role, generation: int, adapter: str | None) -> Grant:
         model = self.models[modelled_as(role)]
         key = key_of(model.provider, self._variables)
-        accounts = [
-            self._run_account,
-            self._account(self._rules.generation, " of a generation", lambda call: call.generation == generation),
-        ]
+        accounts = [self._run_account, self._generation_account(generation)]
         if role == "target":
             ours = (generation, role)
             accounts.append(
@@ -166,6 +177,11 @@ class Gateway:
             side_by_side=SIDE_BY_SIDE,
             adapter=adapter,
         )
+
+    def _generation_account(self, generation: int) -> Account:
+        account = self._account(self._rules.generation, " of a generation", lambda call: call.generation == generation)
+        account.nanodollars += self._charged.get(generation, 0)
+        return account
 
     def _account(self, cap: Cap, scope: str, counts: Callable[[TraceLine], bool]) -> Account:
         """An account with what its calls have cost so far."""

@@ -55,7 +55,7 @@ class Grant:
     side_by_side: int
     """Calls in flight; more wait."""
     adapter: str | None = None
-    """Digest of the LoRA adapter that the gateway asks a local model for, whatever the program asks."""
+    """The LoRA adapter that the gateway asks for, whatever the program asks: a digest, at Tinker a path."""
     token: str = field(default_factory=lambda: f"sia-{secrets.token_hex(16)}")
     refusals: int = 0
     run_cap: str | None = None

@@ -14,6 +14,10 @@ from sia.errors import UsageError
 
 DialectName = Literal["anthropic", "openai", "gemini"]
 LOCAL = "local"
+TINKER = "tinker"
+TINKER_PATH = "/oai/api/v1"
+"""Where Tinker answers in OpenAI's protocol (tinker-docs.thinkingmachines.ai, "OpenAI-Compatible API (Beta)")."""
+TINKER_URL = "https://tinker.thinkingmachines.dev/services/tinker-prod"
 SHORT_NAMES = {
     "haiku": "claude-haiku-4-5-20251001",
     "sonnet": "claude-sonnet-4-5",
@@ -36,6 +40,7 @@ class TokenPrices(BaseModel):
     output: float = Field(ge=0)
     cache_read: float | None = Field(default=None, ge=0, description="default: the price of input")
     cache_write: float | None = Field(default=None, ge=0, description="default: the price of input")
+    train: float | None = Field(default=None, ge=0, description="of a token that Tinker trains on")
 
 
 class ProviderTable(BaseModel):
@@ -66,6 +71,10 @@ class Provider:
     free: bool = False
     """Costs nothing: it runs on the user's machine."""
     prices: Mapping[str, TokenPrices] = field(default_factory=dict)
+    url_path: str = ""
+    """Where models answer below the address of `url_variable`."""
+    adapter_field: str = "adapter"
+    """Field of a request that names the LoRA adapter; `model`: it takes the base model's place."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +118,22 @@ KNOWN = {
         Provider("nebius", "https://api.tokenfactory.nebius.com/v1", "openai", ("NEBIUS_API_KEY",)),
         Provider("ollama", "http://localhost:11434/v1", "openai", url_variable="OLLAMA_BASE_URL", free=True),
         Provider(LOCAL, "", "openai", free=True),
+        Provider(
+            TINKER,
+            TINKER_URL + TINKER_PATH,
+            "openai",
+            ("TINKER_API_KEY",),
+            "TINKER_BASE_URL",
+            url_path=TINKER_PATH,
+            adapter_field="model",
+        ),
     )
 }
 
 
 def load_providers(file: Path = Path("sia.toml"), environment: Mapping[str, str] = os.environ) -> dict[str, Provider]:
     """The known providers, moved by variables and by the tables of `file`. Raises UsageError naming the field."""
-    providers = {
-        name: replace(p, base_url=(environment.get(p.url_variable or "") or p.base_url).rstrip("/"))
-        for name, p in KNOWN.items()
-    }
+    providers = {name: replace(p, base_url=_moved(p, environment)) for name, p in KNOWN.items()}
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8")).get("providers", {})
     except FileNotFoundError:
@@ -132,6 +147,11 @@ def load_providers(file: Path = Path("sia.toml"), environment: Mapping[str, str]
             known = ", ".join(ProviderTable.model_fields)
             raise UsageError(f"{file}: {at}: {first['msg']}", f"fields of a provider: {known}") from None
     return providers
+
+
+def _moved(provider: Provider, environment: Mapping[str, str]) -> str:
+    own = environment.get(provider.url_variable or "")
+    return own.rstrip("/") + provider.url_path if own else provider.base_url.rstrip("/")
 
 
 def _provider(name: str, known: Provider | None, table: ProviderTable) -> Provider:

@@ -20,7 +20,7 @@ from sia.store.durable import digest_file
 from sia.store.outputs import collect_outputs
 from sia.store.records import Attribution, Cell, GenerationRecord
 from sia.store.run_directory import AGENT_LOG, EVALUATION_LOG, RESULTS_FILE, remove
-from sia.weights.adapter import publish_adapter
+from sia.weights.adapter import served_as
 
 ATTRIBUTION_DIR = "attribution"
 BASE_NAME = "base"
@@ -104,8 +104,7 @@ def _run_cell(session: Session, harness: int, digest: str | None, folder: Path, 
     if session.gateway is None:
         return "the run has no model to ask"
     generation = session.run.generation_dir(harness)
-    if digest is not None:
-        publish_adapter(adapter_folder(session, digest), digest)
+    adapter = served_as(adapter_folder(session, digest), digest) if digest is not None else None
     with session.run.staging(harness, "attribution") as staging:
         work, outputs = staging / "work", staging / folder.name
         work.mkdir()
@@ -115,7 +114,7 @@ def _run_cell(session: Session, harness: int, digest: str | None, folder: Path, 
         except ValueError as error:
             return str(error)
         # No generation's account: the cells belong to none.
-        with session.gateway.access("target", 0, adapter=digest) as access:
+        with session.gateway.access("target", 0, adapter=adapter) as access:
             command = agent_command(session, generation / AGENT_FILE, python, work, staging / AGENT_LOG, access)
             outcome = session.jail.run(command, on_line)
         if failure := failure_of(outcome):

@@ -58,7 +58,7 @@ def _with_files(session: Session, decision: Decision, workspace: Path, staging: 
     reward = plan.reward.function or ""
     if reward.startswith(f"{REWARD_FILE}:") and not (workspace / REWARD_FILE).is_file():
         return Pulled(decision.lever, problem=f"the training plan names {REWARD_FILE}, which is not there")
-    if plan.data.origin == "public":
+    if plan.data.origin != "author":
         return Pulled(decision.lever)
     try:
         text = read_text(workspace / EXAMPLES_FILE, MAX_EXAMPLES_BYTES)

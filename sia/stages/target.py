@@ -30,7 +30,7 @@ from sia.store.run_directory import (
     META_PROMPT,
     RESULTS_FILE,
 )
-from sia.weights.adapter import ADAPTER_DIR, publish_adapter
+from sia.weights.adapter import ADAPTER_DIR, served_as
 from sia.weights.plan import EXAMPLES_FILE
 
 RESERVED = frozenset((*HANDED_ON, TRANSCRIPT_FILE, META_PROMPT, FEEDBACK_PROMPT, AUTHOR_LOG)) | {
@@ -77,11 +77,9 @@ def run_stage(session: Session, on_line: OnLine) -> None:
 
 
 def serve_adapter(session: Session) -> str | None:
-    """Digest of the adapter that the open generation's model answers with, ready to be served."""
+    """What the adapter that the open generation's model answers with is called where the model is served."""
     digest = session.progress.open.adapter
-    if digest is not None:
-        publish_adapter(adapter_folder(session, digest), digest)
-    return digest
+    return served_as(adapter_folder(session, digest), digest) if digest is not None else None
 
 
 def adapter_folder(session: Session, digest: str) -> Path:

@@ -19,12 +19,15 @@ from sia.author.program import BOOT
 from sia.jail.program import program_environment
 from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
+from sia.stages.remote_training import RemotePlace, train_at_tinker
 from sia.stages.session import Session, own_mounts, raise_if_disk_full
 from sia.stages.target import adapter_folder
-from sia.store.records import Trained
-from sia.weights.adapter import ADAPTER_DIR, ADAPTER_FILES, adapter_digest, publish_adapter
+from sia.stages.traces import write_traces
+from sia.store.records import Spending, Trained
+from sia.weights.adapter import ADAPTER_DIR, adapter_digest, adapter_files, publish_adapter
 from sia.weights.outcome import BEST_DIR, METRICS_FILE, OUTCOME_FILE, Ending, TrainingOutcome
 from sia.weights.plan import EXAMPLES_FILE, PLAN_FILE, REWARD_FILE, PlanError, TrainingPlan
+from sia.weights.traces import TRACES_FILE
 
 TRAINER = "sia.weights.trainer"
 CHECKPOINTS_DIR = ".training"
@@ -67,19 +70,23 @@ def train_stage(session: Session, on_line: OnLine) -> None:
         told: TrainingOutcome | None
         plan = _plan(session)
         (place.log.parent / PLAN_FILE).write_text(plan.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        outcome = None
         try:
-            command = _command(session, plan, place)
+            _hand_over(session, plan, place)
+            if session.settings.trainer == "tinker":
+                told = _train_at_tinker(session, plan, place, on_line)
+            else:
+                outcome = session.jail.run(_command(session, plan, place), on_line)
+                told = _told(place.out)
+                if not outcome.succeeded:
+                    raise_if_disk_full(session, outcome.last_line)
         except PlanError as error:
             place.log.write_text(f"refused: {error}\n", encoding="utf-8")
-            outcome = None
             told = TrainingOutcome(ended="refused", reason=str(error), adapter=False)
-        else:
-            outcome = session.jail.run(command, on_line)
-            told = _told(place.out)
-            if not outcome.succeeded:
-                raise_if_disk_full(session, outcome.last_line)
         digest = _take(place, told)
-        record = _record(plan, told, outcome, digest)
+        record = _record(session, plan, told, outcome, digest)
+        if session.gateway is not None:
+            session.gateway.charge(number, record.spending.cost)
         session.progress.add(session.run.commit(number, record, [staging / ADAPTER_DIR], _read(session)))
     shutil.rmtree(checkpoints.parent, ignore_errors=True)
 
@@ -92,17 +99,31 @@ def _plan(session: Session) -> TrainingPlan:
     return plan
 
 
+def _hand_over(session: Session, plan: TrainingPlan, place: _Place) -> None:
+    """Puts plan, rows and reward where the trainer reads them."""
+    folder = session.run.generation_dir(session.progress.open.number)
+    for name in (EXAMPLES_FILE, REWARD_FILE):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, place.author / name)
+    if plan.data.traces is not None:
+        write_traces(session, plan.data.traces, place.author / TRACES_FILE)
+    (place.author / PLAN_FILE).write_text(plan.model_dump_json(), encoding="utf-8")
+
+
+def _train_at_tinker(session: Session, plan: TrainingPlan, place: _Place, on_line: OnLine) -> TrainingOutcome:
+    parent = _parent(session, plan)
+    where = RemotePlace(place.author, place.out, place.work, place.out.with_name("grading"), place.log, parent)
+    outcome = train_at_tinker(session, plan, where, on_line)
+    (place.out / OUTCOME_FILE).write_text(outcome.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return outcome
+
+
 def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
     """The trainer's start. Raises PlanError for what the run does not have."""
     if session.base is None:
         raise PlanError("this run has no local model to train: start it with --task-model local/NAME")
     if plan.base_model not in ("", session.settings.task_model):
         raise PlanError(f"base_model is {plan.base_model!r}, the run's model is {session.settings.task_model!r}")
-    folder = session.run.generation_dir(session.progress.open.number)
-    for name in (EXAMPLES_FILE, REWARD_FILE):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, place.author / name)
-    (place.author / PLAN_FILE).write_text(plan.model_dump_json(), encoding="utf-8")
     parent = _parent(session, plan)
     told = {
         "plan": place.author / PLAN_FILE,
@@ -114,9 +135,12 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
     }
     if parent:
         told["parent"] = parent
+    bounds = {"hour-cost": session.settings.machine_cost or 0.0}
+    if (most := _most_cost(session, plan)) is not None:
+        bounds["most-cost"] = most
     python = Path(sys.executable)
     return Command(
-        argv=(str(python), "-P", str(BOOT), TRAINER, *(f"--{name}={path}" for name, path in told.items())),
+        argv=(str(python), "-P", str(BOOT), TRAINER, *(f"--{name}={value}" for name, value in (told | bounds).items())),
         cwd=place.out,
         log=place.log,
         limits=Limits(
@@ -136,6 +160,16 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
         ),
         environment=program_environment(place.out, python),
     )
+
+
+def _most_cost(session: Session, plan: TrainingPlan) -> float | None:
+    """US dollars that the training may cost; an hour of this machine without a price costs nothing."""
+    if session.settings.machine_cost is None:
+        if plan.limits.cost is not None:
+            raise PlanError("limits.cost: an hour of this machine has no price; the user can give --machine-cost")
+        return None
+    left = session.gateway.left(session.progress.open.number) if session.gateway else None
+    return min((cost for cost in (plan.limits.cost, left) if cost is not None), default=None)
 
 
 def _parent(session: Session, plan: TrainingPlan) -> Path | None:
@@ -168,14 +202,16 @@ def _take(place: _Place, told: TrainingOutcome | None) -> str | None:
     if source is None:
         return None
     try:
-        for name in ADAPTER_FILES:
+        for name in adapter_files(source):
             (into / name).write_bytes(read_plain(source / name, MAX_ADAPTER_BYTES))
     except ValueError:
         return None
     return adapter_digest(into)
 
 
-def _record(plan: TrainingPlan, told: TrainingOutcome | None, outcome: Outcome | None, digest: str | None) -> Trained:
+def _record(
+    session: Session, plan: TrainingPlan, told: TrainingOutcome | None, outcome: Outcome | None, digest: str | None
+) -> Trained:
     ended: Ending | Literal["stopped"] = told.ended if told else "stopped"
     reason = told.reason if told else _why_stopped(outcome)
     return Trained(
@@ -188,10 +224,20 @@ def _record(plan: TrainingPlan, told: TrainingOutcome | None, outcome: Outcome |
         tokens=told.tokens if told else 0,
         before=told.before if told else None,
         after=told.after if told else None,
-        seconds=outcome.seconds if outcome else 0.0,
+        seconds=outcome.seconds if outcome else told.seconds if told else 0.0,
         peak_memory_bytes=outcome.peak_memory_bytes if outcome else None,
+        spending=_spending(session, told, outcome),
         failure=None if digest else f"{ended}: {reason}",
     )
+
+
+def _spending(session: Session, told: TrainingOutcome | None, outcome: Outcome | None) -> Spending:
+    """What the training cost: this machine's time at its price, or what Tinker's tokens cost where that is known."""
+    if outcome is not None:
+        return Spending(cost=round(outcome.seconds / 3600.0 * (session.settings.machine_cost or 0.0), 9))
+    if told is None or not told.tokens:
+        return Spending()
+    return Spending(cost=round(told.cost, 9), unpriced=0 if told.cost else 1)
 
 
 def _why_stopped(outcome: Outcome | None) -> str:

@@ -63,7 +63,7 @@ def make_brief(session: Session) -> Brief:
         siblings=_tries(session, _chosen_after(session)) if settings.candidates > 1 else (),
         budget=_budget(session),
         task_model=_model(session, "target"),
-        trainable=session.base is not None and settings.focus != "harness",
+        trainable=settings.focus != "harness" and (session.base is not None or settings.trainer == "tinker"),
         limits=AuthorLimits(
             model=_model(session, "author"),
             max_turns=settings.max_turns,

@@ -55,7 +55,7 @@ class OpenGeneration:
         """`generation.json`."""
         assert self.authored is not None
         done: list[StageRecord] = [r for r in (self.authored, self.trained, self.ran, self.scored) if r is not None]
-        spent = [r.spending for r in (self.authored, self.ran) if r is not None]
+        spent = [r.spending for r in (self.authored, self.trained, self.ran) if r is not None]
         return GenerationRecord(
             generation=self.number,
             status="failed" if self.failure else "scored",

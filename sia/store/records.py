@@ -52,11 +52,12 @@ class Trained(Frozen):
     ended: Ending | Literal["stopped"]
     reason: str = ""
     steps: int = 0
-    tokens: int = Field(default=0, description="read and written in training, on this machine")
+    tokens: int = Field(default=0, description="read, written and learnt from in training")
     before: float | None = Field(default=None, description="reward on public validation rows, at the start")
     after: float | None = Field(default=None, description="the same, of the adapter that was left")
     seconds: float
     peak_memory_bytes: int | None = None
+    spending: Spending = Field(default=Spending(), description="of this machine's hours, or at Tinker")
     failure: str | None = None
 
 
@@ -167,6 +168,8 @@ class RunRecord(Frozen):
     task_digest: str = Field(description="SHA-256 over the task's files")
     backend: str
     focus: Literal["harness", "weights", "auto"]
+    trainer: Literal["local", "tinker"] = "local"
+    machine_cost: float | None = Field(default=None, description="US dollars for an hour of training here")
     parent: Literal["best", "latest"]
     candidates: int = 1
     seed: int

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sia.errors import HostError, StoreError, UsageError
 from sia.store.durable import digest_file, files_under, sync_file, sync_folder, write_whole
 from sia.store.ledger import Ledger
-from sia.store.records import Authored, Ran, RunRecord, StageRecord
+from sia.store.records import Authored, Ran, RunRecord, StageRecord, Trained
 
 RUN_FILE = "run.json"
 LEDGER_FILE = "ledger.jsonl"
@@ -142,7 +142,7 @@ class RunDirectory:
         sync_folder(self.path)
         digests = {_told(p, self.path): digest_file(p) for p in read or () if p.is_file()}
         record = self._restore(record)
-        cost = record.spending.cost if isinstance(record, Authored | Ran) else 0.0
+        cost = record.spending.cost if isinstance(record, Authored | Trained | Ran) else 0.0
         self.ledger.append(generation, record, wrote, digests, cost)
         return record
 

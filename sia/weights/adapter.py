@@ -9,14 +9,20 @@ from sia.environment import cache_dir
 from sia.errors import StoreError
 from sia.store.durable import digest_file
 from sia.weights.outcome import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from sia.weights.tinker.reference import REFERENCE_FILE, read_reference
 
 ADAPTER_DIR = "adapter"
 ADAPTER_FILES = (ADAPTER_WEIGHTS, ADAPTER_CONFIG)
 
 
+def adapter_files(folder: Path) -> tuple[str, ...]:
+    """The files of the adapter in `folder`: its weights and form, or where it lies at Tinker."""
+    return (REFERENCE_FILE,) if (folder / REFERENCE_FILE).exists() else ADAPTER_FILES
+
+
 def adapter_digest(folder: Path) -> str:
-    """SHA-256 over the two files of the adapter in `folder`. Raises FileNotFoundError when one is missing."""
-    lines = "".join(f"{name}\0{digest_file(folder / name)}\n" for name in ADAPTER_FILES)
+    """SHA-256 over the files of the adapter in `folder`. Raises FileNotFoundError when one is missing."""
+    lines = "".join(f"{name}\0{digest_file(folder / name)}\n" for name in adapter_files(folder))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -37,7 +43,16 @@ def publish_adapter(folder: Path, digest: str) -> Path:
 
     def copy(new: Path) -> None:
         new.mkdir()
-        for name in ADAPTER_FILES:
+        for name in adapter_files(folder):
             shutil.copyfile(folder / name, new / name)
 
     return build_once(place, copy)
+
+
+def served_as(folder: Path, digest: str) -> str:
+    """What the model's server knows the adapter in `folder` by, once it is ready to be served.
+
+    That is its digest, or its path at Tinker. Raises StoreError as `publish_adapter` does.
+    """
+    place = publish_adapter(folder, digest)
+    return read_reference(place).sampler if (place / REFERENCE_FILE).exists() else digest

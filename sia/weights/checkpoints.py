@@ -1,15 +1,17 @@
 """Checkpoints that are there whole or not at all, so that a training which is killed goes on from the last one."""
 
+import io
+import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch.optim import Optimizer
 
 from sia.store.durable import files_under, sync_file, sync_folder
+from sia.weights.loop import Marks
 from sia.weights.model import Policy
 from sia.weights.outcome import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BEST_DIR
 
@@ -17,30 +19,15 @@ CHECKPOINT = "checkpoint"
 _STATE, _MARKS = "state.pt", "marks.json"
 
 
-class Marks(BaseModel):
-    """Where a training stands, beside its weights."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    digest: str
-    """Of plan, data, parent and base: another training's checkpoint is never taken up."""
-    step: int = 0
-    steps: int
-    """Steps that fit into the time, told once the speed is known."""
-    tokens: int = 0
-    seconds: float = 0.0
-    before: float | None = None
-    best: float | None = None
-    best_step: int = 0
-    validated: bool = False
-
-
 def save_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, marks: Marks) -> None:
     """Replaces the checkpoint in `folder`. Raises OSError when the disk is full; the former one then stays."""
 
     def fill(new: Path) -> None:
         _write_adapter(policy, new)
-        torch.save({"optimiser": optimiser.state_dict(), "value_head": policy.value_head.state_dict()}, new / _STATE)
+        # Through memory: written straight to a full disk, torch raises whatever its archive stumbled over.
+        state = io.BytesIO()
+        torch.save({"optimiser": optimiser.state_dict(), "value_head": policy.value_head.state_dict()}, state)
+        (new / _STATE).write_bytes(state.getbuffer())
         (new / _MARKS).write_text(marks.model_dump_json(), encoding="utf-8")
 
     _replace(folder / CHECKPOINT, fill)
@@ -48,6 +35,7 @@ def save_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, marks: M
 
 def load_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, digest: str) -> Marks | None:
     """Takes up the checkpoint in `folder`; None when there is none of this training that can be used."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     _settle(folder / CHECKPOINT)
@@ -58,7 +46,8 @@ def load_checkpoint(folder: Path, policy: Policy, optimiser: Optimizer, digest: 
             return None
         weights = load_file(place / ADAPTER_WEIGHTS)
         state: Mapping[str, Any] = torch.load(place / _STATE, weights_only=True, map_location=policy.device)
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError):
+        # What the disk may have made of it: cut short, empty, gone.
         return None
     from peft import set_peft_model_state_dict
 

@@ -39,14 +39,20 @@ def read_examples(data: Data, folder: Path, seed: int) -> Examples:
 
     Raises PlanError when the file is missing, is reached by a link, or does not hold what the plan names.
     """
-    rows = [row for row in _read_rows(_inside(folder, data.file)) if _kept(row, data.where)]
-    if not rows:
-        raise PlanError(f"data: no row of {data.file} is left")
+    rows = read_rows(folder, data)
     generator = random.Random(seed)
     generator.shuffle(rows)
     examples = [_example(row, data) for row in rows[: data.limit]]
     count = min(MAX_VALIDATION, int(len(examples) * data.validation))
     return Examples(train=examples[count:], validation=examples[:count])
+
+
+def read_rows(folder: Path, data: Data) -> list[dict[str, str]]:
+    """The rows that `data` keeps of its file. Raises PlanError as `read_examples` does, and when none is left."""
+    rows = [row for row in _read_rows(_inside(folder, data.file)) if _kept(row, data.where)]
+    if not rows:
+        raise PlanError(f"data: no row of {data.file} is left")
+    return rows
 
 
 def fill(template: str, row: Mapping[str, str]) -> str:

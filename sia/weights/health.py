@@ -34,13 +34,18 @@ class Health:
     recent: list[float] = field(default_factory=list)
 
     def look(
-        self, step: int, loss: float, gradient_norm: float, reward: float | None, kl: float | None, spread: float | None
+        self,
+        step: int,
+        loss: float,
+        gradient_norm: float | None,
+        reward: float | None,
+        kl: float | None,
+        spread: float | None,
     ) -> Fault | None:
         """Takes in one step; says what is wrong, if anything."""
-        if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
-            return Fault(
-                "not finite", f"step {step}: loss {loss:g}, gradient {gradient_norm:g}; lower the learning rate"
-            )
+        norm = gradient_norm if gradient_norm is not None else 0.0
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            return Fault("not finite", f"step {step}: loss {loss:g}, gradient {norm:g}; lower the learning rate")
         self.far = self.far + 1 if kl is not None and kl > MAX_KL else 0
         if self.far >= FAR_STEPS:
             return Fault(

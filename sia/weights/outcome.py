@@ -11,7 +11,17 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 
 Ending = Literal[
-    "finished", "solved", "time limit", "not finite", "diverged", "collapsed", "out of memory", "disk full", "refused"
+    "finished",
+    "solved",
+    "time limit",
+    "cost limit",
+    "not finite",
+    "diverged",
+    "collapsed",
+    "out of memory",
+    "disk full",
+    "refused",
+    "service failed",
 ]
 
 
@@ -26,7 +36,7 @@ class StepMetrics(BaseModel):
     kl: float | None = Field(default=None, description="nats a token from the model at the start")
     entropy: float | None = Field(default=None, description="nats a token, or an action where it is a choice")
     spread: float | None = Field(default=None, description="share of the groups whose rewards differ")
-    gradient_norm: float
+    gradient_norm: float | None = Field(description="before clipping; None: the trainer does not tell")
     tokens: int = Field(description="read and written so far")
     tokens_per_second: float
     seconds: float = Field(description="since the training began, earlier sittings included")
@@ -44,6 +54,7 @@ class TrainingOutcome(BaseModel):
     adapter_step: int = Field(default=0, description="the step that the adapter was taken at")
     tokens: int = 0
     seconds: float = 0.0
+    cost: float = Field(default=0.0, description="US dollars at Tinker, where the prices are known")
     before: float | None = Field(default=None, description="validation reward of the model at the start")
     after: float | None = Field(default=None, description="validation reward of the adapter that was left")
     device: str = ""

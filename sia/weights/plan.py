@@ -44,15 +44,31 @@ class Lora(_Table):
     )
 
 
+class Traces(_Table):
+    """Recorded model calls that become examples: of each question the best answer, by a reward from public data."""
+
+    generations: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=1, max_length=64, description="whose target agents' calls"
+    )
+    at_least: float = Field(default=1.0, description="the reward that the best answer to a question must have")
+
+
 class Data(_Table):
     """Which rows are trained on, and how a row becomes a prompt. The agent has to ask with the same words."""
 
-    origin: Literal["public", "author"] = Field(
-        default="public", description="where `file` lies: in the task's public data, or beside the plan"
+    origin: Literal["public", "author", "traces"] = Field(
+        default="public",
+        description="where rows come from: `file` in the task's public data, or beside the plan; or recorded calls, "
+        "for which `file` holds the labels and is public",
     )
-    file: str = Field(min_length=1, max_length=200, description="a .csv, .tsv, .jsonl or .json file of rows, relative")
+    traces: Traces | None = Field(default=None, description="origin traces: which recorded calls")
+    file: str = Field(
+        default="",
+        max_length=200,
+        description="a .csv, .tsv, .jsonl or .json file of rows, relative; traces with a majority reward need none",
+    )
     prompt: str = Field(
-        min_length=1, max_length=20_000, description="text with {column} for the row's value; {{ and }} are braces"
+        default="", max_length=20_000, description="text with {column} for the row's value; {{ and }} are braces"
     )
     answer: str | None = Field(
         default=None, max_length=200, description="column of the right answer; None: the rows have no labels"
@@ -105,7 +121,13 @@ class PlanLimits(_Table):
 
     seconds: float = Field(default=600.0, ge=1, le=86_400, description="wall clock; training ends in order before it")
     memory_bytes: int = Field(default=8 << 30, ge=256 << 20, le=1 << 40, description="resident, of the trainer")
-    cost: float = Field(default=0.0, ge=0, le=10_000, description="US dollars; only a remote trainer costs any")
+    cost: float | None = Field(
+        default=None,
+        gt=0,
+        le=10_000,
+        description="US dollars; training ends in order before it. Where an hour of the machine, or a token at Tinker, "
+        "has a price. None: the run's caps alone bind",
+    )
 
 
 class TrainingPlan(_Table):
@@ -173,6 +195,17 @@ class TrainingPlan(_Table):
 
 def _impossible(plan: TrainingPlan) -> str | None:
     data, reward = plan.data, plan.reward
+    if (data.origin == "traces") != (data.traces is not None):
+        return "data.traces belongs to data.origin traces, and that needs it"
+    if data.origin == "traces" and plan.algorithm != "cloning":
+        return "data.origin traces: answers that were given are cloned; take the algorithm cloning"
+    unlabelled = data.origin == "traces" and reward.kind == "majority"
+    if not unlabelled and not (data.file and data.prompt):
+        return "data.file and data.prompt are needed"
+    return (_impossible_file(data) if not unlabelled else None) or _impossible_learning(plan, unlabelled)
+
+
+def _impossible_file(data: Data) -> str | None:
     path = PurePosixPath(data.file)
     if path.is_absolute() or ".." in path.parts:
         return f"data.file {data.file!r} leads outside its folder"
@@ -180,7 +213,12 @@ def _impossible(plan: TrainingPlan) -> str | None:
         return f"data.file {data.file!r} is not a .csv, .tsv, .jsonl or .json file"
     if data.origin == "author" and data.file != EXAMPLES_FILE:
         return f"the author's rows lie in {EXAMPLES_FILE}, not in {data.file!r}"
-    if data.answer is None and not plan.on_policy:
+    return None
+
+
+def _impossible_learning(plan: TrainingPlan, unlabelled: bool) -> str | None:
+    data, reward = plan.data, plan.reward
+    if data.answer is None and not plan.on_policy and not (unlabelled or (data.traces and reward.kind == "check")):
         return f"{plan.algorithm} learns from given answers: name the column in data.answer"
     if data.answer is None and plan.on_policy and reward.kind == "labels":
         return "reward.kind labels needs data.answer; without labels take check or majority"

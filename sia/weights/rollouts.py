@@ -10,7 +10,9 @@ from sia.weights.examples import Example
 from sia.weights.model import Policy
 from sia.weights.plan import TrainingPlan
 from sia.weights.rewards import RewardGroup
-from sia.weights.scoring import Scored, Tokens, prompt_tokens, score_answers, score_choices
+from sia.weights.schedule import by_length
+from sia.weights.scoring import Scored, score_answers, score_choices
+from sia.weights.tokens import Tokens, prompt_tokens
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def roll_out(
     policy: Policy, plan: TrainingPlan, examples: Sequence[Example], reward: RewardGroup, choices: list[Tokens] | None
 ) -> list[Rollouts]:
     """Draws `group_size` answers to each example and rewards them; in parts of about `micro_batch` sequences."""
-    prompts = [prompt_tokens(policy, plan, example.prompt) for example in examples]
+    prompts = [prompt_tokens(policy.tokenizer, plan, example.prompt) for example in examples]
     parts = []
     size = max(1, plan.micro_batch // (1 if choices else plan.group_size))
     policy.model.eval()
@@ -116,12 +118,6 @@ def generate(policy: Policy, plan: TrainingPlan, prompts: Sequence[Tokens], n: i
 def text_of(policy: Policy, answer: Tokens) -> str:
     """The words of a generated answer."""
     return str(policy.tokenizer.decode(answer, skip_special_tokens=True)).strip()
-
-
-def by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Indices in parts of at most `size` with little padding: neighbours in length stand together."""
-    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
-    return [order[i : i + size] for i in range(0, len(order), size)]
 
 
 def _draw(

@@ -1,8 +1,4 @@
-"""How likely answers are under the model: the one place where text meets tokens.
-
-An answer's tokens are those of its text alone, appended to the prompt's: the same rule by which answers are scored when
-the model is served, so that what is trained is what is asked later.
-"""
+"""How likely answers are under the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +8,7 @@ from torch import Tensor
 
 from sia.weights.model import Policy
 from sia.weights.plan import PlanError, TrainingPlan
-
-Tokens = list[int]
+from sia.weights.tokens import Tokens, answer_tokens
 
 
 @dataclass(frozen=True)
@@ -30,35 +25,10 @@ class Scored:
     """[B, T], PPO's estimates."""
 
 
-def prompt_tokens(policy: Policy, plan: TrainingPlan, prompt: str) -> Tokens:
-    """The prompt as the served model would get it, cut at its beginning where it is too long."""
-    if plan.data.chat:
-        if not policy.tokenizer.chat_template:
-            raise PlanError("data.chat: the base model has no chat template")
-        messages = [{"role": "user", "content": prompt}]
-        text = policy.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        ids: Tokens = policy.tokenizer(text, add_special_tokens=False)["input_ids"]
-    else:
-        ids = policy.tokenizer(prompt)["input_ids"]
-    if not ids:
-        raise PlanError("data.prompt gives an empty prompt")
-    if len(ids) <= plan.prompt_tokens:
-        return ids
-    first = ids[:1] if ids[0] == policy.tokenizer.bos_token_id else []
-    return first + ids[len(ids) - plan.prompt_tokens + len(first) :]
-
-
-def answer_tokens(policy: Policy, plan: TrainingPlan, answer: str, ended: bool) -> Tokens:
-    """The answer behind its prefix; `ended` appends the end-of-text token, which a generated answer needs to stop."""
-    ids: Tokens = policy.tokenizer(plan.data.prefix + answer, add_special_tokens=False)["input_ids"]
-    end = policy.tokenizer.eos_token_id
-    return ids[: plan.answer_tokens] + ([end] if ended and end is not None else [])
-
-
 def choice_tokens(policy: Policy, plan: TrainingPlan) -> list[Tokens]:
     """The tokens of each choice. Raises PlanError when two of them look the same to the model, or one is empty."""
     assert plan.data.choices is not None
-    found = [answer_tokens(policy, plan, choice, ended=False) for choice in plan.data.choices]
+    found = [answer_tokens(policy.tokenizer, plan, choice, ended=False) for choice in plan.data.choices]
     if not all(found):
         raise PlanError("data.choices holds an answer without tokens")
     if len({tuple(ids) for ids in found}) < len(found):

@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent", type=Path, help="folder of the adapter to go on from")
     parser.add_argument("--out", type=Path, required=True, help="folder for adapter, outcome and metrics")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--hour-cost", type=float, default=0.0, help="US dollars for an hour of this machine")
+    parser.add_argument("--most-cost", type=float, help="US dollars that the training may cost")
     given = parser.parse_args(arguments)
     # Threads that spin while they wait slow a shared machine down tenfold. Both have to be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

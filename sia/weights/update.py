@@ -16,27 +16,17 @@ from sia.weights.algorithms.grpo import group_advantages, grpo_loss
 from sia.weights.algorithms.ppo import gae, ppo_loss, token_rewards, whitened
 from sia.weights.algorithms.reinforce import leave_one_out, reinforce_loss
 from sia.weights.examples import Example
+from sia.weights.loop import StepReport
 from sia.weights.model import Policy
 from sia.weights.plan import TrainingPlan
 from sia.weights.rewards import RewardGroup, normal
-from sia.weights.rollouts import Rollouts, by_length, evaluate, generate, roll_out, text_of
-from sia.weights.scoring import Scored, Tokens, answer_tokens, prompt_tokens, score_answers, score_choices
+from sia.weights.rollouts import Rollouts, evaluate, generate, roll_out, text_of
+from sia.weights.schedule import by_length
+from sia.weights.scoring import Scored, score_answers, score_choices
+from sia.weights.tokens import Tokens, answer_tokens, prompt_tokens
 
 Apply = Callable[[], float]
 """Takes the optimiser step with the gradients so far; gives their norm before clipping."""
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one step saw."""
-
-    loss: float
-    gradient_norm: float
-    tokens: int
-    reward: float | None = None
-    kl: float | None = None
-    entropy: float | None = None
-    spread: float | None = None
 
 
 def take_step(
@@ -62,7 +52,7 @@ def validation_reward(
     if not examples or plan.reward.kind == "majority":
         return None
     policy.model.eval()
-    prompts = [prompt_tokens(policy, plan, example.prompt) for example in examples]
+    prompts = [prompt_tokens(policy.tokenizer, plan, example.prompt) for example in examples]
     total = 0.0
     with torch.no_grad():
         for part in by_length([len(p) for p in prompts], plan.micro_batch):
@@ -79,7 +69,7 @@ def validation_reward(
 def _cloning(
     policy: Policy, plan: TrainingPlan, examples: Sequence[Example], choices: list[Tokens] | None, apply: Apply
 ) -> StepReport:
-    prompts = [prompt_tokens(policy, plan, example.prompt) for example in examples]
+    prompts = [prompt_tokens(policy.tokenizer, plan, example.prompt) for example in examples]
     policy.model.train()
     total, right, tokens = 0.0, 0.0, 0
     for part in by_length([len(p) for p in prompts], plan.micro_batch):
@@ -92,7 +82,7 @@ def _cloning(
             loss = choice_loss(scores, index.to(policy.device))
             right += float((scores.argmax(dim=1).cpu() == index).sum())
         else:
-            answers = [answer_tokens(policy, plan, examples[i].answer or "", ended=True) for i in part]
+            answers = [answer_tokens(policy.tokenizer, plan, examples[i].answer or "", ended=True) for i in part]
             tokens += sum(map(len, answers))
             scored = score_answers(policy, rows, answers)
             loss = token_loss(scored.logp, scored.mask)
@@ -125,7 +115,7 @@ def _preferences(policy: Policy, plan: TrainingPlan, examples: Sequence[Example]
 
 def _pairs(policy: Policy, plan: TrainingPlan, examples: Sequence[Example]) -> list[tuple[Tokens, Tokens, Tokens]]:
     """Prompt, right answer, wrong answer: another choice, or what the model itself says wrongly."""
-    prompts = [prompt_tokens(policy, plan, example.prompt) for example in examples]
+    prompts = [prompt_tokens(policy.tokenizer, plan, example.prompt) for example in examples]
     ended = plan.data.choices is None
     if plan.data.choices is None:
         policy.model.eval()
@@ -139,9 +129,11 @@ def _pairs(policy: Policy, plan: TrainingPlan, examples: Sequence[Example]) -> l
     else:
         draw = random.Random(torch.initial_seed())
         others = {i: [c for c in plan.data.choices if c != example.answer] for i, example in enumerate(examples)}
-        wrong = {i: answer_tokens(policy, plan, draw.choice(found), ended=False) for i, found in others.items()}
+        wrong = {
+            i: answer_tokens(policy.tokenizer, plan, draw.choice(found), ended=False) for i, found in others.items()
+        }
     return [
-        (prompts[i], answer_tokens(policy, plan, examples[i].answer or "", ended=ended), wrong[i])
+        (prompts[i], answer_tokens(policy.tokenizer, plan, examples[i].answer or "", ended=ended), wrong[i])
         for i in sorted(wrong)
     ]
 

@@ -111,16 +111,18 @@ def test_a_training_that_fails_costs_its_generation_only(tmp_path: Path, base: P
         3: {DECISION_FILE: decision("weights", toy_plan("cloning", steps=10**9))},
         4: {DECISION_FILE: decision("weights", toy_plan("cloning", parent_adapter="0" * 64))},
         5: {DECISION_FILE: decision("weights", toy_plan("cloning", base_model="local/other"))},
-        6: {DECISION_FILE: decision("harness")},
+        6: {DECISION_FILE: decision("weights", toy_plan("cloning", limits={"cost": 1.0}))},
+        7: {DECISION_FILE: decision("harness")},
     }
     task = make_toy_task(tmp_path / "task", scripts)
-    final, _, _ = play_toy(task, make_settings(tmp_path, base, max_gen=6))
+    final, _, _ = play_toy(task, make_settings(tmp_path, base, max_gen=7))
     failures = [g.failure or "" for g in generations_of(tmp_path / "runs" / "run_1")]
     assert "no linear layer 'flux_proj'" in failures[1]
     assert "training.steps" in failures[2]
     assert "no adapter 000000000000" in failures[3]
     assert "base_model is 'local/other'" in failures[4]
-    assert failures[0] == failures[5] == ""
+    assert "an hour of this machine has no price" in failures[5]
+    assert failures[0] == failures[6] == ""
     assert final.best == 1
     prompt = (tmp_path / "runs" / "run_1" / "gen_3" / "feedback_agent_prompt.txt").read_text()
     assert "flux_proj" in prompt
