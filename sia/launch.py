@@ -4,6 +4,7 @@ import platform
 import re
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import sia
@@ -29,7 +30,7 @@ from sia.weights.base import base_folder, check_trainable
 
 RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
-KEPT = ("task", "backend", "focus", "parent", "seed", "sealed_fraction")
+KEPT = ("task", "backend", "focus", "answers", "parent", "seed", "sealed_fraction")
 """Settings of the first start that hold on a resume, whatever is given."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
@@ -49,7 +50,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     check_overrides()
     jail = choose_jail(settings.sandbox)
     check_sandbox(author, jail.name)
-    task = prepare_task(folder, progress)
+    task = as_asked(prepare_task(folder, progress), settings)
     _refuse_runs_inside(settings.runs_dir, task)
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
     author = choose_author(settings.backend, progress)
@@ -68,6 +69,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             task_digest=digest,
             backend=settings.backend,
             focus=settings.focus,
+            answers=settings.answers,
             parent=settings.parent,
             seed=settings.seed,
             sealed_fraction=settings.sealed_fraction,
@@ -100,7 +102,7 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
         check_author_model(settings, author.uses_model, author.dialect)
         check_trainable(settings)
         check_overrides()
-        task = prepare_task(task_folder(settings), progress)
+        task = as_asked(prepare_task(task_folder(settings), progress), settings)
         check_unchanged(task, record)
         _refuse_runs_inside(settings.runs_dir, task)
         plan = plan_models(settings, author.uses_model, task.manifest, progress)
@@ -126,6 +128,7 @@ def restored(settings: RunSettings, record: RunRecord) -> RunSettings:
             "task_dir": Path(record.task_dir) if record.task_dir else None,
             "backend": record.backend,
             "focus": record.focus,
+            "answers": record.answers,
             "parent": record.parent,
             "seed": record.seed,
             "sealed_fraction": record.sealed_fraction,
@@ -218,6 +221,14 @@ def task_folder(settings: RunSettings) -> Path:
     if settings.task:
         return find_bundled(settings.task)
     raise UsageError("no task is named", "give `--task NAME` (`sia tasks` lists them) or `--task-dir PATH`")
+
+
+def as_asked(task: TaskPackage, settings: RunSettings) -> TaskPackage:
+    """The task with `--answers` in the place of what its `task.toml` says."""
+    if settings.answers is None:
+        return task
+    agent = task.manifest.agent.model_copy(update={"answers": settings.answers})
+    return replace(task, manifest=task.manifest.model_copy(update={"agent": agent}))
 
 
 def limit_flags(settings: RunSettings) -> dict[str, float]:

@@ -46,6 +46,9 @@ class RunSettings(BaseModel):
     backend: Literal["claude", "openhands", "offline"] = Field(default="claude", description="who writes the agents")
     max_turns: int = Field(default=20, ge=1, description="answers of the model that writes one agent")
     focus: Literal["harness", "weights", "auto"] = Field(default="harness", description="lever to pull")
+    answers: Literal["any", "model"] | None = Field(
+        default=None, description="whether only the target model may answer, over task.toml"
+    )
     parent: Literal["best", "latest"] = Field(default="best", description="what the next generation builds on")
     meta_model: str = Field(default="haiku", description="model of the author")
     task_model: str = Field(default="claude-haiku-4-5-20251001", description="model of the target agent")

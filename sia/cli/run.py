@@ -21,6 +21,9 @@ def run(
         int | None, typer.Option(help="Answers of the model that writes one agent.  [default: 20]")
     ] = None,
     focus: Annotated[str | None, typer.Option(help="harness, weights or auto.  [default: harness]")] = None,
+    answers: Annotated[
+        str | None, typer.Option(help="model: only the target model may answer; any.  [default: of the task]")
+    ] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
     meta_model: Annotated[
         str | None, typer.Option(help="Of the author: haiku, PROVIDER/MODEL, ...  [default: haiku]")
@@ -88,6 +91,7 @@ def run(
         "backend": backend,
         "max_turns": max_turns,
         "focus": focus,
+        "answers": answers,
         "parent": parent,
         "meta_model": meta_model,
         "task_model": task_model,

@@ -167,6 +167,9 @@ class RunRecord(Frozen):
     task_digest: str = Field(description="SHA-256 over the task's files")
     backend: str
     focus: Literal["harness", "weights", "auto"]
+    answers: Literal["any", "model"] | None = Field(
+        default=None, description="asked for, whether only the target model may answer; None: as task.toml says"
+    )
     parent: Literal["best", "latest"]
     seed: int
     sealed_fraction: float
