@@ -32,11 +32,13 @@ from sia.weights.rollouts import by_length
 from sia.weights.scoring import Tokens, choice_tokens
 from sia.weights.update import StepReport, take_step, validation_reward
 
-VALIDATIONS = 4
-"""Times that the adapter is validated in a training, the end included."""
+VALIDATIONS = 2
+"""Times that the adapter is validated in a training, the end included: each costs as much as a dozen steps."""
 RESERVE = 0.9
 """Share of the time limit that steps may fill; the rest is for loading, validation and saving."""
 MEASURED_STEPS = 5
+FEW_STEPS = 0.05
+"""Share of the steps by which their number is not changed again."""
 WINDOW = 8
 """Batches are cut from windows of so many batches sorted by length: little padding, still a random order."""
 
@@ -163,9 +165,9 @@ def _steps(run: _Run) -> Fault | None:
             if fault is not None:
                 _consider(run)
                 return fault
-            if len(durations) == MEASURED_STEPS:
+            if len(durations) % MEASURED_STEPS == 0:
                 _fit_into_time(run, durations)
-            if marks.step == marks.steps or marks.step % max(1, marks.steps // VALIDATIONS) == 0:
+            if marks.step == marks.steps or marks.step % -(-marks.steps // VALIDATIONS) == 0:
                 _consider(run)
             if time.monotonic() - saved > plan.checkpoint_seconds or marks.step == marks.steps:
                 _checkpoint(run)
@@ -260,12 +262,14 @@ def _metrics_file(run: _Run) -> TextIO:
 
 
 def _fit_into_time(run: _Run, durations: list[float]) -> None:
-    """Shortens the training, and with it the schedule, to what the time limit allows; told once the speed is known."""
+    """As many steps, and with them the schedule, as the time limit allows at the speed so far; small changes wait."""
+    plan, marks = run.plan, run.marks
     each = sum(durations[1:]) / (len(durations) - 1)
-    fitting = run.marks.step + int((RESERVE * run.plan.limits.seconds - run.seconds) / max(each, 1e-9))
-    if fitting < run.marks.steps:
-        run.marks.steps = max(run.marks.step + 1, fitting)
-        run.say(f"{run.plan.limits.seconds:g} s allow {run.marks.steps} of {run.plan.steps} steps: shortened")
+    fitting = marks.step + int((RESERVE * plan.limits.seconds - run.seconds) / max(each, 1e-9))
+    steps = min(plan.steps, max(marks.step + 1, fitting))
+    if steps != marks.steps and abs(steps - marks.steps) >= FEW_STEPS * marks.steps:
+        marks.steps = steps
+        run.say(f"{plan.limits.seconds:g} s allow {steps} of {plan.steps} steps" + ": shortened" * (steps < plan.steps))
 
 
 def _left(run: _Run, durations: list[float]) -> float:
