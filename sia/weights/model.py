@@ -63,7 +63,7 @@ def load_policy(base: Path, plan: TrainingPlan, parent: Path | None) -> Policy:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=compute_dtype(device), local_files_only=True).to(device)
-    # From a slice of the positions torch would multiply row by row, each with a copy of the head: half of a step's time.
+    # Of a slice of positions torch would multiply each row with a copy of the head: half of a step's time.
     model.get_output_embeddings().register_forward_pre_hook(lambda head, given: (given[0].contiguous(), *given[1:]))
     context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)
     if plan.prompt_tokens + plan.answer_tokens > context:
@@ -114,17 +114,22 @@ def _fresh(lora: Lora, model: PreTrainedModel) -> LoraConfig:
         if not any(name == target or name.endswith(f".{target}") for name in linear):
             known = sorted({name.rpartition(".")[2] for name in linear})
             raise PlanError(f"lora.targets: the base has no linear layer {target!r}; it has {', '.join(known)}")
+    targets: list[str] | str = list(lora.targets) or "all-linear"
     layers = None
     if lora.top_layers is not None:
         count = int(model.config.num_hidden_layers)
         if lora.top_layers > count:
             raise PlanError(f"lora.top_layers is {lora.top_layers}, the base has {count} blocks")
         layers = list(range(count - lora.top_layers, count))
+        # peft takes no layers beside a word for all; the head lies in no block.
+        head = model.get_output_embeddings()
+        blocks = {name for name in linear if model.get_submodule(name) is not head}
+        targets = list(lora.targets) or sorted({name.rpartition(".")[2] for name in blocks})
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=list(lora.targets) if lora.targets else "all-linear",
+        target_modules=targets,
         layers_to_transform=layers,
         task_type="CAUSAL_LM",
     )
