@@ -166,7 +166,9 @@ class Service:
         if not all(continuations):
             raise BadRequest("a continuation has no tokens", param="continuations")
         room = max(map(len, continuations))
-        prompts = [self._prompt(asked, room) for asked in request.prompts or (request.prompt or request.messages or "",)]
+        prompts = [
+            self._prompt(asked, room) for asked in request.prompts or (request.prompt or request.messages or "",)
+        ]
         scores = await asyncio.wrap_future(
             self._engine.call(request.adapter, lambda model: score_prompts(model, prompts, continuations))
         )
