@@ -51,6 +51,11 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     jail = choose_jail(settings.sandbox)
     check_sandbox(author, jail.name)
     task = as_asked(prepare_task(folder, progress), settings)
+    if author.name == "offline" and settings.focus != "harness" and task.manifest.agent.answers == "any":
+        raise UsageError(
+            f"--focus {settings.focus}: the offline author trains a model only where its answers count",
+            "add `--answers model`, or take `--focus harness`",
+        )
     _refuse_runs_inside(settings.runs_dir, task)
     plan = plan_models(settings, author.uses_model, task.manifest, progress)
     author = choose_author(settings.backend, progress)
