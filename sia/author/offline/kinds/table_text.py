@@ -144,7 +144,7 @@ MOVES: tuple[Move[TableTextSchema], ...] = (
     Move(
         "write-out-all-and-train",
         {"split": True, "summed": True, "bare": True, "rounds": 1},
-        lambda s: s.table.rows >= 30,
+        lambda s: s.table.rows >= 30 and (bool(s.table.composites) or len(s.table.amounts) >= 3),
         0.160,
         "New words need a model that has read them: parts and sums, in an order that training can teach, so that no "
         "row needs the columns' names and twice the rows are learnt in the same time.",
