@@ -47,6 +47,7 @@ def attribute(session: Session, on_progress: Callable[[str], None]) -> Attributi
             return None
         return compare(_items(a), _items(b), b.dev.direction, look, cell[other][0], session.settings.seed)
 
+    # Two families, each with its own looks: what a lever does to the first agent, and what it adds to the other lever.
     two = best != first
     return Attribution(
         first=first,
@@ -56,8 +57,8 @@ def attribute(session: Session, on_progress: Callable[[str], None]) -> Attributi
         weights_alone=against("weights", "seed", 1),
         harness_alone=against("harness", "seed", 2) if two else None,
         both=against("both", "seed", 3) if two else None,
-        both_over_weights=against("both", "weights", 4) if two else None,
-        both_over_harness=against("both", "harness", 5) if two else None,
+        both_over_weights=against("both", "weights", 1) if two else None,
+        both_over_harness=against("both", "harness", 2) if two else None,
     )
 
 
