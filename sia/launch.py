@@ -30,7 +30,7 @@ from sia.weights.base import base_folder, check_trainable
 
 RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
-KEPT = ("task", "backend", "focus", "answers", "parent", "seed", "sealed_fraction")
+KEPT = ("task", "backend", "focus", "answers", "parent", "candidates", "seed", "sealed_fraction")
 """Settings of the first start that hold on a resume, whatever is given."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
@@ -76,6 +76,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             focus=settings.focus,
             answers=settings.answers,
             parent=settings.parent,
+            candidates=settings.candidates,
             seed=settings.seed,
             sealed_fraction=settings.sealed_fraction,
             max_gen=settings.max_gen,
@@ -135,6 +136,7 @@ def restored(settings: RunSettings, record: RunRecord) -> RunSettings:
             "focus": record.focus,
             "answers": record.answers,
             "parent": record.parent,
+            "candidates": record.candidates,
             "seed": record.seed,
             "sealed_fraction": record.sealed_fraction,
             "meta_model": record.meta_model or settings.meta_model,

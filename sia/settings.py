@@ -50,6 +50,7 @@ class RunSettings(BaseModel):
         default=None, description="whether only the target model may answer, over task.toml"
     )
     parent: Literal["best", "latest"] = Field(default="best", description="what the next generation builds on")
+    candidates: int = Field(default=1, ge=1, description="agents written on one parent before the next one is chosen")
     meta_model: str = Field(default="haiku", description="model of the author")
     task_model: str = Field(default="claude-haiku-4-5-20251001", description="model of the target agent")
     max_cost: float | None = Field(default=None, gt=0, description="US dollars that the run may cost; resumes count on")

@@ -12,8 +12,9 @@ from sia.evidence.context import render_context
 from sia.gateway.bodies import BODIES, Bodies
 from sia.gateway.journal import CALLS_FILE, Begun, Ended, read_journal
 from sia.gateway.trace import digest
+from sia.store.chain import START
 from sia.store.durable import digest_file, files_under
-from sia.store.ledger import START, LedgerLine, read_ledger
+from sia.store.ledger import LedgerLine, read_ledger
 from sia.store.progress import fold
 from sia.store.records import RunRecord
 from sia.store.run_directory import (

@@ -113,3 +113,13 @@ def play(task_root: Path, settings: RunSettings) -> tuple[RunRecord, list[Event]
         return run_generations(session, record, events.append), events
     finally:
         session.run.close()
+
+
+def fill(hog: Path) -> None:
+    """Takes what is left of the disk that `hog` lies on."""
+    with hog.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass

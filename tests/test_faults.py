@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,32 +14,10 @@ from sia.settings import RunSettings
 from sia.store.catalog import generations_of, read_generation
 from sia.store.ledger import read_ledger
 from sia.store.records import Stage
-from tests.support import EVALUATOR, agent_with_accuracy, make_session, make_task, play
+from tests.support import EVALUATOR, agent_with_accuracy, fill, make_session, make_task, play
 
 ROOT = Path(__file__).parent.parent
 MIB = 1 << 20
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("cannot mount a tmpfs: needs the right to mount")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def fill(hog: Path) -> None:
-    with hog.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-        except OSError:
-            pass
 
 
 def settings(runs: Path, **more: object) -> RunSettings:

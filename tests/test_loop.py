@@ -40,6 +40,23 @@ def test_best_generation_is_kept_and_built_on(tmp_path: Path) -> None:
     assert sum(isinstance(e, GenerationFinished) for e in events) == 4
 
 
+def test_candidates_share_a_parent_and_the_best_of_them_is_the_next(tmp_path: Path) -> None:
+    agents = {n: agent_with_accuracy(value) for n, value in enumerate((40, 90, 60, 30, 95, 20), start=1)}
+    task = make_task(tmp_path / "task", agents)
+    play(task, settings(tmp_path, max_gen=3, candidates=3))
+    # A resume goes on with the round that was cut short.
+    final, _ = play(task, settings(tmp_path, max_gen=6, run_id="1", resume=True, candidates=3))
+    records = generations_of(tmp_path / "runs" / "run_1")
+    assert [r.parent for r in records] == [None, 1, 1, 1, 2, 2]
+    assert final.best == 5
+
+
+def test_candidates_on_the_latest_share_it_too(tmp_path: Path) -> None:
+    agents = {n: agent_with_accuracy(value) for n, value in enumerate((40, 90, 30, 60, 20), start=1)}
+    play(make_task(tmp_path / "task", agents), settings(tmp_path, max_gen=5, candidates=2, parent="latest"))
+    assert [r.parent for r in generations_of(tmp_path / "runs" / "run_1")] == [None, 1, 1, 3, 3]
+
+
 def test_ledger_names_every_stage_once_in_order(tmp_path: Path) -> None:
     play(make_task(tmp_path / "task", {1: agent_with_accuracy(50)}), settings(tmp_path, max_gen=2))
     lines, _, _ = read_ledger(tmp_path / "runs" / "run_1" / "ledger.jsonl")

@@ -96,8 +96,8 @@ class PastGeneration(BaseModel):
     training: PastTraining | None = None
 
 
-class RejectedTry(BaseModel):
-    """A generation since the best one that did not replace it, and what it had changed."""
+class EarlierTry(BaseModel):
+    """What an earlier generation had changed, and what came of it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -153,7 +153,12 @@ class Brief(BaseModel):
         default=(), description="the latest generations and the best one, oldest first; bounded in number"
     )
     best: int | None = Field(default=None, description="the best generation so far")
-    rejected: tuple[RejectedTry, ...] = Field(default=(), description="latest last; bounded in number")
+    rejected: tuple[EarlierTry, ...] = Field(
+        default=(), description="since the best one, without the siblings; latest last, bounded in number"
+    )
+    candidate: int = Field(default=1, description="which of the candidates on this parent it is")
+    candidates: int = Field(default=1, description="agents that are written on one parent")
+    siblings: tuple[EarlierTry, ...] = Field(default=(), description="the candidates on this parent so far")
     task_model: CalledModel | None = Field(default=None, description="the one model that the target agent can call")
     trainable: bool = Field(default=False, description="whether the weights of that model can be updated in this run")
     budget: Budget = Budget(generations=1)

@@ -25,6 +25,9 @@ def run(
         str | None, typer.Option(help="model: only the target model may answer; any.  [default: of the task]")
     ] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Agents on one parent before the next is chosen.  [default: 1]")
+    ] = None,
     meta_model: Annotated[
         str | None, typer.Option(help="Of the author: haiku, PROVIDER/MODEL, ...  [default: haiku]")
     ] = None,
@@ -93,6 +96,7 @@ def run(
         "focus": focus,
         "answers": answers,
         "parent": parent,
+        "candidates": candidates,
         "meta_model": meta_model,
         "task_model": task_model,
         "max_cost": max_cost,

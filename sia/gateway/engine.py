@@ -15,6 +15,7 @@ from sia.gateway.journal import CALLS_FILE, Journal
 from sia.gateway.recording import Cache, Recorded, Recording, is_good
 from sia.gateway.trace import Source, TraceLine
 from sia.gateway.upstream import Patience, Upstream
+from sia.gateway.usage import Charge
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Engine:
     async def hold(self, call: Call) -> Hold:
         """Holds the call's worst case, waiting for calls in flight when only they are in its way.
 
-        Raises CapReachedError.
+        Raises CapReachedError, and OSError when the call cannot be written down.
         """
         most = call.most
         while True:
@@ -69,7 +70,12 @@ class Engine:
                     call.grant.run_cap, call.grant.run_cap_at = str(error), time.monotonic()
                 raise
             if held is not None:
-                self.journal.begin(call.line(), most)
+                try:
+                    self.journal.begin(call.line(), most)
+                except OSError:
+                    held.settle(Charge(0, 0))
+                    self._settled.set()
+                    raise
                 return held
             await self._settled.wait()
 

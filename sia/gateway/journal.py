@@ -5,19 +5,16 @@ SHA-256 of the line before it, like the ledger's. It survives the death of the p
 latest lines, which is why it is synced at the end of every stage.
 """
 
-import hashlib
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-from sia.errors import StoreError
 from sia.gateway.trace import Role, TraceLine
 from sia.gateway.usage import Charge, dollars
-from sia.store.ledger import START
+from sia.store.chain import Chain, read_chain
 from sia.store.records import Frozen
 
 CALLS_FILE = "calls.jsonl"
@@ -47,24 +44,7 @@ def read_journal(path: Path) -> tuple[list[Begun | Ended], int, str]:
 
     Raises StoreError when a line is not what the chain says.
     """
-    content = path.read_bytes() if path.exists() else b""
-    lines: list[Begun | Ended] = []
-    length, previous = 0, START
-    for number, raw in enumerate(content.splitlines(keepends=True), start=1):
-        if not raw.endswith(b"\n"):
-            break
-        try:
-            line = _LINE.validate_json(raw)
-        except ValidationError:
-            raise StoreError(
-                f"{path}: line {number} is damaged", "the run cannot be trusted; start a new one"
-            ) from None
-        if line.previous != previous:
-            raise StoreError(f"{path}: line {number} does not follow line {number - 1}", "the file was changed")
-        lines.append(line)
-        length += len(raw)
-        previous = hashlib.sha256(raw).hexdigest()
-    return lines, length, previous
+    return read_chain(path, _LINE.validate_json)
 
 
 def read_calls(path: Path) -> list[TraceLine]:
@@ -76,10 +56,8 @@ class Journal:
     """The journal of a run that is open for writing. Used by one thread."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        lines, length, self._previous = read_journal(path)
-        if path.exists() and path.stat().st_size > length:
-            os.truncate(path, length)
+        self._chain: Chain[Begun | Ended] = Chain(path, _LINE.validate_json, synced=False)
+        lines = list(self._chain.lines)
         self.calls = [line.call for line in lines if isinstance(line, Ended)]
         """Calls that have ended."""
         self.last_id = max((line.call.id for line in lines), default=0)
@@ -94,18 +72,18 @@ class Journal:
     @property
     def head(self) -> str:
         """SHA-256 of the last line."""
-        return self._previous
+        return self._chain.head
 
     def begin(self, call: TraceLine, most: Charge) -> None:
         """Writes down what the call can cost, before it is sent."""
         known = most.nanodollars is not None
         cost = dollars(most.nanodollars) if most.nanodollars is not None else None
         held = call.model_copy(update={"output_tokens": most.tokens, "cost": cost if known else None})
-        self._append(Begun(call=held, previous=self._previous))
+        self._chain.append(Begun(call=held, previous=self.head))
 
     def end(self, call: TraceLine) -> None:
         """Writes down how a call ended."""
-        self._append(Ended(call=call, previous=self._previous))
+        self._chain.append(Ended(call=call, previous=self.head))
         self.calls.append(call)
 
     def attempts(self, generation: int, role: Role) -> int:
@@ -118,20 +96,7 @@ class Journal:
 
     def sync(self) -> None:
         """Forces what was written to the disk."""
-        if self.path.exists():
-            with self.path.open("rb") as file:
-                os.fsync(file.fileno())
-
-    def _append(self, line: Begun | Ended) -> None:
-        raw = line.model_dump_json().encode() + b"\n"
-        length = self.path.stat().st_size if self.path.exists() else 0
-        try:
-            with self.path.open("ab", buffering=0) as file:
-                file.write(raw)
-        except OSError:
-            os.truncate(self.path, length)
-            raise
-        self._previous = hashlib.sha256(raw).hexdigest()
+        self._chain.sync()
 
 
 def _lost(tries: list[TraceLine]) -> TraceLine:

@@ -4,11 +4,13 @@ The engine's socket is never mounted. The program's libraries are the machine's 
 """
 
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
 import uuid
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from sia.errors import HostError
@@ -24,13 +26,19 @@ from sia.jail.listener import door
 from sia.jail.protocol import Command, OnLine, Outcome
 from sia.jail.stage import Confinement
 from sia.jail.supervise import supervise
+from sia.jail.watch import size
 
 IMAGE_VARIABLE = "SIA_CONTAINER_IMAGE"
 IMAGE = "debian:stable-slim"
 REMOVE_SECONDS = 30.0
+KILLED = 137
+"""What an engine's client ends with when the program was killed."""
+MOST = 1 << 15
+"""Open files and processes that a program may have at most; podman gives itself no more."""
 GAPS = (
     "who may use the engine has the rights of root on this machine; the jailed program may not use it",
     "a container goes on after kill -9 of the orchestrator, until its program ends",
+    "at the memory limit the kernel kills one process of the container, not all",
     "what a model is asked can carry data out, once a gateway is connected",
 )
 
@@ -56,11 +64,25 @@ class ContainerJail:
             try:
                 with door(entrance, command.on_listener) if entrance and command.on_listener else nullcontext():
                     argv = [engine, *container_arguments(command, config, container, entrance)]
-                    return supervise(command, argv, engine_environment(), on_line)
+                    outcome = supervise(_watched(command), argv, engine_environment(), on_line)
+                return _with_memory_limit(outcome, command)
             finally:
                 # The engine's client may have been killed; its container was not.
                 remove = [engine, "rm", "--force", container]
                 subprocess.run(remove, capture_output=True, timeout=REMOVE_SECONDS, check=False)
+
+
+def _watched(command: Command) -> Command:
+    """The command with what is watched from outside: memory and processes would be the engine's client's, too."""
+    return replace(command, limits=replace(command.limits, memory_bytes=None, processes=None))
+
+
+def _with_memory_limit(outcome: Outcome, command: Command) -> Outcome:
+    """The outcome, with a likely cause where something killed the program: not every engine can tell for sure."""
+    if outcome.exit_status != KILLED or command.limits.memory_bytes is None:
+        return outcome
+    cause = f"a kill, most likely at its memory limit of {size(command.limits.memory_bytes)}"
+    return replace(outcome, exit_status=None, stopped_by=cause, events=(*outcome.events, f"stopped by {cause}"))
 
 
 def engine_environment() -> dict[str, str]:
@@ -82,11 +104,11 @@ def container_arguments(command: Command, config: Confinement, name: str, entran
         arguments += ["--memory", str(limits.memory_bytes), "--memory-swap", str(limits.memory_bytes)]
     if limits.file_bytes is not None:
         arguments += ["--ulimit", f"fsize={limits.file_bytes}:{limits.file_bytes}"]
-    arguments += ["--ulimit", "core=0:0", "--shm-size", str(TEMPORARY_BYTES)]
+    arguments += ["--ulimit", "core=0:0", *_own_limits(), "--shm-size", str(TEMPORARY_BYTES)]
     arguments += ["--tmpfs", f"/tmp:rw,nosuid,nodev,size={TEMPORARY_BYTES}"]
     for variable, value in command.environment.items():
         arguments += ["--env", f"{variable}={value}"]
-    mounts = [(folder, folder, False) for folder in system_folders()]
+    mounts = [(folder, folder, False) for folder in program_folders()]
     mounts += [(outside, inside, False) for outside, inside in settings_files()]
     mounts += [(path, path, writable) for path, writable in inside_mounts(command)]
     if entrance is not None:
@@ -97,3 +119,18 @@ def container_arguments(command: Command, config: Confinement, name: str, entran
             continue
         arguments += ["--mount", f"type=bind,src={outside},dst={inside}{'' if writable else ',readonly'}"]
     return [*arguments, os.environ.get(IMAGE_VARIABLE) or IMAGE, *stage_argv(command, config)]
+
+
+def program_folders() -> list[str]:
+    """The machine's programs and libraries, but for /usr/sbin: docker puts the container's first process there."""
+    others = [folder for folder in system_folders() if folder not in ("/usr", "/sbin")]
+    return others + [str(path) for path in sorted(Path("/usr").iterdir()) if path.is_dir() and path.name != "sbin"]
+
+
+def _own_limits() -> list[str]:
+    """This process's limits, or less: an engine without privileges may not set its usual ones, which are higher."""
+    arguments = []
+    for name, kind in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
+        limits = [MOST if limit == resource.RLIM_INFINITY else min(limit, MOST) for limit in resource.getrlimit(kind)]
+        arguments += ["--ulimit", f"{name}={limits[0]}:{limits[1]}"]
+    return arguments

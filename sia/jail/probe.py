@@ -12,6 +12,8 @@ from pathlib import Path
 from sia.errors import SiaError
 from sia.jail.protocol import Command, Jail, Limits, Mount
 
+ENGINE_FAILED = 125
+"""Exit status of docker and podman where no container came about; the first line says why."""
 SECONDS = 20.0
 CANARY = "SIA_PROBE_CANARY"
 ATTEMPTS = """
@@ -94,6 +96,8 @@ def _probe(jail: Jail, folder: Path) -> Probe:
     finally:
         bystander.kill()
         bystander.communicate()
+    if outcome.exit_status == ENGINE_FAILED:
+        return Probe(jail.name, False, (folder / "log").read_text(errors="replace").strip().partition("\n")[0])
     if not outcome.succeeded:
         return Probe(jail.name, False, outcome.last_line or outcome.stopped_by or "the program did not start")
     reached = json.loads((folder / "log").read_text().splitlines()[-1])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sia.errors import HostError
@@ -43,18 +44,54 @@ def supervise(
         capture = Capture(command.log, command.limits.output_bytes, on_line)
     except OSError as error:
         raise _log_error(command, error) from None
+    start = time.monotonic()
+    warden = _start_warden(command, argv, environment, on_descriptor is not None, closed)
+    watch = Watch(warden.process.pid, command)
+    stopped_by = None
+    try:
+        if on_descriptor:
+            _take_descriptor(warden.hand, on_descriptor, start + command.limits.seconds)
+        stopped_by = _drain(warden.process, capture, start + command.limits.seconds, watch)
+        if stopped_by == "deadline":
+            stopped_by = f"wall-clock limit of {command.limits.seconds:g} s"
+    except OSError as error:
+        raise _log_error(command, error) from None
+    finally:
+        status = _end_warden(warden, early=bool(stopped_by or sys.exc_info()[0]))
+    try:
+        capture.close()
+    except OSError as error:
+        raise _log_error(command, error) from None
+    return _outcome(command, status, stopped_by, time.monotonic() - start, capture, watch)
+
+
+@dataclass(frozen=True)
+class _Warden:
+    """The warden of one command, as its parent holds it."""
+
+    process: "subprocess.Popen[bytes]"
+    control: int
+    """The writing end of a pipe: its end is the order to kill everything."""
+    status: int
+    """The reading end of a pipe, on which it tells how the command ended."""
+    hand: socket.socket
+    """What is handed over between the stage program and its parent goes through it."""
+
+
+def _start_warden(
+    command: Command, argv: Sequence[str], environment: Mapping[str, str], handing: bool, closed: bool
+) -> _Warden:
     control_read, control_write = os.pipe()
     status_read, status_write = os.pipe()
     # As standard input it reaches the stage program through every program in between.
     ours, theirs = socket.socketpair()
-    start = time.monotonic()
     signals = "closed" if closed else "open"
     whole = [sys.executable, "-I", "-S", compiled(WARDEN), str(control_read), str(status_write), signals, *argv]
     if command.limits.memory_bytes is not None and has_scopes():
         whole, environment = in_scope(command.limits, whole, environment)
-    warden = subprocess.Popen(
+    process = subprocess.Popen(
         whole,
-        stdin=theirs.fileno() if on_descriptor else subprocess.DEVNULL,
+        stdin=theirs.fileno() if handing else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=command.cwd,
@@ -66,34 +103,22 @@ def supervise(
     os.close(control_read)
     os.close(status_write)
     theirs.close()
-    watch = Watch(warden.pid, command)
-    stopped_by = None
+    return _Warden(process, control_write, status_read, ours)
+
+
+def _end_warden(warden: _Warden, early: bool) -> bytes:
+    """Has the warden kill what is left; returns what it tells. With `early`, what is still printed is thrown away."""
+    os.close(warden.control)
+    warden.hand.close()
     try:
-        if on_descriptor:
-            _take_descriptor(ours, on_descriptor, start + command.limits.seconds)
-        stopped_by = _drain(warden, capture, start + command.limits.seconds, watch)
-        if stopped_by == "deadline":
-            stopped_by = f"wall-clock limit of {command.limits.seconds:g} s"
-    except OSError as error:
-        raise _log_error(command, error) from None
+        if early:
+            _drain(warden.process, None, time.monotonic() + DRAIN_SECONDS, None)
+        warden.process.wait()
+        return os.read(warden.status, 4096)
     finally:
-        # The warden takes the end of this pipe as the order to kill everything.
-        os.close(control_write)
-        ours.close()
-        try:
-            if stopped_by or sys.exc_info()[0]:
-                _drain(warden, None, time.monotonic() + DRAIN_SECONDS, None)
-            warden.wait()
-            status = os.read(status_read, 4096)
-        finally:
-            os.close(status_read)
-            assert warden.stdout is not None
-            warden.stdout.close()
-    try:
-        capture.close()
-    except OSError as error:
-        raise _log_error(command, error) from None
-    return _outcome(command, status, stopped_by, time.monotonic() - start, capture, watch)
+        os.close(warden.status)
+        assert warden.process.stdout is not None
+        warden.process.stdout.close()
 
 
 def _set_limits(limits: Limits) -> None:

@@ -9,9 +9,9 @@ from sia.author.brief import (
     Brief,
     Budget,
     CalledModel,
+    EarlierTry,
     PastGeneration,
     PastTraining,
-    RejectedTry,
     TaskBrief,
 )
 from sia.author.prompts import render_prompt, render_system
@@ -28,7 +28,7 @@ from sia.store.run_directory import AGENT_LOG, RESULTS_FILE
 from sia.task.package import REFERENCE_AGENT, REFERENCE_SAMPLES
 
 HISTORY_LENGTH = 12
-REJECTED_LENGTH = 5
+TRIES_LENGTH = 5
 CHANGE_CHARS = 400
 ENDING_SECONDS = 30.0
 """Of an author's time, kept for writing down how it ended."""
@@ -58,6 +58,9 @@ def make_brief(session: Session) -> Brief:
         history=tuple(_past(record) for record in _recent_and_best(session)),
         best=progress.best,
         rejected=_rejected(session),
+        candidate=len(progress.generations) - _chosen_after(session) + 1,
+        candidates=settings.candidates,
+        siblings=_tries(session, _chosen_after(session)) if settings.candidates > 1 else (),
         budget=_budget(session),
         task_model=_model(session, "target"),
         trainable=session.base is not None and settings.focus != "harness",
@@ -78,11 +81,21 @@ def _model(session: Session, role: Role) -> CalledModel | None:
 
 
 def parent_of_next(session: Session) -> int | None:
-    """The generation to build on: the best, or with `--parent latest` the latest that was scored."""
-    progress = session.progress
+    """The generation to build on: the best, or with `--parent latest` the latest that was scored.
+
+    With `--candidates` so many generations in turn build on the same one.
+    """
+    progress, chosen_after = session.progress, _chosen_after(session)
     if session.settings.parent == "latest":
-        return max(progress.scored, default=None)
-    return progress.best
+        known = [number for number in progress.scored if number <= chosen_after]
+        return max(known or progress.scored, default=None)
+    return (progress.bests[chosen_after - 1] if chosen_after else None) or progress.best
+
+
+def _chosen_after(session: Session) -> int:
+    """How many generations were decided when the open one's parent was chosen."""
+    done = len(session.progress.generations)
+    return done - (done - 1) % session.settings.candidates if done else 0
 
 
 def prepare_workspace(session: Session, brief: Brief, workspace: Path) -> str:
@@ -166,11 +179,19 @@ def _evidence(session: Session) -> str:
     )
 
 
-def _rejected(session: Session) -> tuple[RejectedTry, ...]:
+def _rejected(session: Session) -> tuple[EarlierTry, ...]:
     """What was tried since the best generation and did not replace it."""
-    since = [r for r in _told(session) if r.generation > (session.progress.best or 0)][-REJECTED_LENGTH:]
+    tries = _tries(session, session.progress.best or 0)
+    if session.settings.candidates > 1:
+        tries = tuple(one for one in tries if one.generation <= _chosen_after(session))
+    return tries
+
+
+def _tries(session: Session, after: int) -> tuple[EarlierTry, ...]:
+    """The latest generations after the one with this number."""
+    since = [record for record in _told(session) if record.generation > after][-TRIES_LENGTH:]
     return tuple(
-        RejectedTry(generation=record.generation, reason=_reason(record), change=_change(session, record.generation))
+        EarlierTry(generation=record.generation, reason=_reason(record), change=_change(session, record.generation))
         for record in since
     )
 

@@ -1,21 +1,13 @@
-"""The append-only ledger: one line for each finished stage, chained by SHA-256.
+"""The append-only ledger: one line for each finished stage. A stage has happened if and only if its line is here."""
 
-A stage has happened if and only if its line is here. A torn last line (power cut, kill in the middle of the write)
-is no line: it is cut off when the ledger is opened for writing.
-"""
-
-import hashlib
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
-from sia.errors import StoreError
+from sia.store.chain import Chain, read_chain
 from sia.store.records import Frozen, StageRecord
-
-START = "0" * 64
 
 
 def wall_clock() -> datetime:
@@ -42,24 +34,7 @@ def read_ledger(path: Path) -> tuple[list[LedgerLine], int, str]:
 
     Raises StoreError when a line is not what the chain says.
     """
-    content = path.read_bytes() if path.exists() else b""
-    lines: list[LedgerLine] = []
-    length, previous = 0, START
-    for number, raw in enumerate(content.splitlines(keepends=True), start=1):
-        if not raw.endswith(b"\n"):
-            break
-        try:
-            line = LedgerLine.model_validate_json(raw)
-        except ValidationError:
-            raise StoreError(
-                f"{path}: line {number} is damaged", "the run cannot be trusted; start a new one"
-            ) from None
-        if line.previous != previous:
-            raise StoreError(f"{path}: line {number} does not follow line {number - 1}", "the ledger was changed")
-        lines.append(line)
-        length += len(raw)
-        previous = hashlib.sha256(raw).hexdigest()
-    return lines, length, previous
+    return read_chain(path, LedgerLine.model_validate_json)
 
 
 class Ledger:
@@ -67,15 +42,18 @@ class Ledger:
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = wall_clock) -> None:
         self.path = path
-        self.lines, self._length, self._previous = read_ledger(path)
+        self._chain = Chain(path, LedgerLine.model_validate_json, synced=True)
         self._clock = clock
-        if path.exists() and path.stat().st_size > self._length:
-            os.truncate(path, self._length)
+
+    @property
+    def lines(self) -> list[LedgerLine]:
+        """The finished stages, oldest first."""
+        return self._chain.lines
 
     @property
     def head(self) -> str:
         """SHA-256 of the last line."""
-        return self._previous
+        return self._chain.head
 
     def append(
         self,
@@ -96,18 +74,7 @@ class Ledger:
             wrote=wrote,
             cost=cost,
             record=record,
-            previous=self._previous,
+            previous=self.head,
         )
-        raw = line.model_dump_json().encode() + b"\n"
-        try:
-            with self.path.open("ab") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            os.truncate(self.path, self._length)
-            raise
-        self.lines.append(line)
-        self._length += len(raw)
-        self._previous = hashlib.sha256(raw).hexdigest()
+        self._chain.append(line)
         return line

@@ -84,6 +84,8 @@ class RunProgress:
     adapters: dict[str, int] = field(default_factory=dict)
     """Digest to the generation that trained it."""
     best: int | None = None
+    bests: list[int | None] = field(default_factory=list)
+    """The best one after each decided generation."""
     best_since: int = 0
     """Number of generations decided since the best one."""
     looks: int = 0
@@ -116,6 +118,7 @@ class RunProgress:
         self.looks = max(self.looks, decided.verdict.looks)
         self.best_since = 0 if decided.best != self.best else self.best_since + 1
         self.best = decided.best
+        self.bests.append(decided.best)
         self.open = OpenGeneration(number + 1)
 
     def generation(self, number: int) -> GenerationRecord:

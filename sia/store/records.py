@@ -195,6 +195,7 @@ class RunRecord(Frozen):
         default=None, description="asked for, whether only the target model may answer; None: as task.toml says"
     )
     parent: Literal["best", "latest"]
+    candidates: int = 1
     seed: int
     sealed_fraction: float
     max_gen: int

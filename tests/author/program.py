@@ -45,6 +45,8 @@ def start_program(author: AuthorProgram, workspace: Path, url: str) -> tuple[int
             "ANTHROPIC_API_KEY": "token",
             "OPENAI_BASE_URL": f"{url}/v1",
             "OPENAI_API_KEY": "token",
+            "GOOGLE_GEMINI_BASE_URL": url,
+            "GEMINI_API_KEY": "token",
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

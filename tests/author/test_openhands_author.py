@@ -17,7 +17,7 @@ from sia.author.program import AUTHORS
 from tests.author.program import make_workspace, start_program, transcript
 from tests.author.runs import start
 from tests.author.scenarios import cheat_in_vain, improve_and_survive_kills
-from tests.scripted_model import Call, Failure, Policy, Reply, serve
+from tests.scripted_model import Call, Conversation, Failure, Policy, Reply, serve
 
 ROOT = Path(__file__).parents[2]
 PYTHON = find_python()
@@ -98,6 +98,30 @@ def test_the_newer_api_is_for_its_maker_alone(tmp_path: Path, engine: Path, prov
     with serve(lambda _: Reply("done")) as model:
         assert start_program(author, workspace, model.url)[0] == 0
     assert model.paths == {path}
+
+
+@needs_python
+@pytest.mark.parametrize(
+    ("dialect", "name", "path"),
+    [
+        ("anthropic", "claude-haiku-4-5-20251001", "/v1/messages"),
+        ("gemini", "gemini-2.5-flash", "/v1beta/models/gemini-2.5-flash:generateContent"),
+    ],
+)
+def test_tools_work_in_the_other_dialects(tmp_path: Path, engine: Path, dialect: str, name: str, path: str) -> None:
+    def policy(conversation: Conversation) -> Reply:
+        if conversation.steps == 0:
+            return Reply("I write.", (Call("terminal", {"command": "echo made > made.txt"}),))
+        return Reply("done")
+
+    author = replace(AUTHORS["openhands"], python=engine)
+    called = CalledModel.model_validate({"name": name, "dialect": dialect, "provider": dialect})
+    workspace = make_workspace(tmp_path, "openhands", model=called)
+    with serve(policy) as model:
+        status, line = start_program(author, workspace, model.url)
+    assert status == 0, line
+    assert model.paths == {path}
+    assert (workspace / "made.txt").read_text() == "made\n"
 
 
 def test_the_extra_asks_for_what_the_environment_holds() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sia.author.brief import AuthorLimits, Brief, Budget, CalledModel, PastGeneration, RejectedTry, TaskBrief
+from sia.author.brief import AuthorLimits, Brief, Budget, CalledModel, EarlierTry, PastGeneration, TaskBrief
 from sia.author.prompts import check_overrides, render_prompt, render_repair, render_system
 from sia.errors import UsageError
 from sia.score.model import Interval, Score, Verdict
@@ -57,7 +57,7 @@ LATER = FIRST.model_copy(
             ),
         ),
         "rejected": (
-            RejectedTry(
+            EarlierTry(
                 generation=2,
                 reason="indistinguishable, difference +0.0040, p = 0.81",
                 change="Asks three times and takes the most frequent answer.",
@@ -87,6 +87,14 @@ def prompts() -> dict[str, str]:
         "feedback": render_prompt(LATER, DESCRIPTION, CONTEXT, EVIDENCE),
         "feedback_decides": render_prompt(
             LATER.model_copy(update={"focus": "auto", "trainable": True, "task_model": GEMINI}),
+            DESCRIPTION,
+            CONTEXT,
+            EVIDENCE,
+        ),
+        "feedback_candidate": render_prompt(
+            LATER.model_copy(
+                update={"rejected": (), "siblings": LATER.rejected, "candidate": 2, "candidates": 3, "best": 2}
+            ),
             DESCRIPTION,
             CONTEXT,
             EVIDENCE,

@@ -1,5 +1,6 @@
 """Runs that ask models: caps end them in order, nothing paid is paid again, and a recording plays again for nothing."""
 
+import asyncio
 import gzip
 import json
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sia.errors import HostError
 from sia.events import Event, StageStarted
 from sia.gateway.budget import Cap
 from sia.gateway.gateway import Rules
@@ -24,8 +26,8 @@ from sia.store.run_directory import own_run, read_run_record
 from sia.verify import verify_run
 from tests.gateway.asking import ASKED, ASKING, asking_session, counted, think
 from tests.gateway.support import KEY
-from tests.gateway.upstream import ScriptedUpstream
-from tests.support import agent_with_accuracy, make_session, make_task
+from tests.gateway.upstream import Request, ScriptedUpstream
+from tests.support import agent_with_accuracy, fill, make_session, make_task
 from tests.support import play as play_scripted
 
 
@@ -189,6 +191,40 @@ def test_a_cap_ends_the_run_in_order_and_a_larger_one_goes_on(tmp_path: Path) ->
         assert len(upstream.requests) == 3 * (1 + 2 * ASKED)
         assert asked > 0
     assert play_again(tmp_path).difference is None
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_in_a_call_ends_the_run_and_nothing_paid_is_paid_again(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    hog, full_at = small_disk / "hog", ASKED + 15
+
+    async def think_until_full(request: Request, writer: asyncio.StreamWriter) -> None:
+        if counted(upstream.requests, "level 1") == full_at and not hog.exists():
+            fill(hog)
+        await think(request, writer)
+
+    with ScriptedUpstream(think_until_full) as upstream:
+        with pytest.raises(HostError, match=r"space.*--resume"):
+            play(tmp_path, upstream.url, runs_dir=small_disk / "runs")
+        asked = counted(upstream.requests, "level 1")
+        assert full_at <= asked < 2 * ASKED
+        run = small_disk / "runs" / "run_1"
+        hog.unlink()
+        written = sum(call.role == "target" for call in read_calls(run / "calls.jsonl"))
+        assert 0 < written < ASKED
+        final = play(tmp_path, upstream.url, runs_dir=small_disk / "runs", resume=True)
+        assert counted(upstream.requests, "level 1") == asked + ASKED - written
+    assert final.generations == 3
+    assert verify_run(run).problems == ()
+    # Whatever the provider was asked is charged, at most when its answer could not be written down.
+    charged = [
+        call
+        for call in read_calls(run / "calls.jsonl")
+        if (call.generation, call.role) == (1, "target") and call.source == "upstream"
+    ]
+    assert len(charged) == asked - written
+    assert all(call.cost for call in charged)
 
 
 def test_a_cap_of_a_generation_fails_that_generation_only(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from sia.jail.choose import WALLS
+from sia.jail.choose import ON_REQUEST, WALLS
 from sia.jail.probe import probe
 from sia.jail.process import ProcessJail
 from sia.jail.protocol import GATEWAY_PLACEHOLDER, Command, Jail, Limits, Mount
@@ -159,7 +159,7 @@ def play(jail: Jail, attack: Attack, folder: Path, scene: Scene) -> dict[str, ob
 def main() -> None:
     """First whether the backend works here, then a line for each attack."""
     name, parent = sys.argv[1], sys.argv[2]
-    jail: Jail = ProcessJail() if name == "none" else WALLS[name]
+    jail: Jail = ProcessJail() if name == "none" else {**WALLS, **ON_REQUEST}[name]
     found = probe(jail) if name != "none" else None
     print(json.dumps({"works": found is None or found.works, "told": found.told if found else ""}), flush=True)
     if found is not None and not found.works:

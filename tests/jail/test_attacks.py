@@ -9,16 +9,14 @@ import platform
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from sia.jail.choose import WALLS
 from tests.jail.attacks import ATTACKS, Attack
+from tests.jail.ordinary import ROOT, ordinary_python
 
-ROOT = Path(__file__).parents[2]
-NOBODY = "65534"
 USERS = ("root", "ordinary user") if os.geteuid() == 0 else ("ordinary user",)
 pytestmark = [
     pytest.mark.slow,
@@ -46,14 +44,10 @@ class Broken(NamedTuple):
 @cache
 def played(backend: str, user: str) -> "dict[str, Played] | str | Broken":
     """The attacks by name, or why they cannot be played here."""
-    become, python = [], sys.executable
-    if user == "ordinary user" and os.geteuid() == 0:
-        become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "/usr/bin/env"]
-        # env: setpriv itself starts programs with some of root's rights.
-        python = next((p for p in (python, "/usr/bin/python3") if can_import(become, p)), "")
-        if not python:
-            return "no ordinary user can run Python 3.11 and read the tests here"
-    argv = [*become, python, "-m", "tests.jail.play", backend, "/tmp"]
+    python = ordinary_python() if user == "ordinary user" else [sys.executable]
+    if python is None:
+        return "no ordinary user can run Python 3.11 and read the tests here"
+    argv = [*python, "-m", "tests.jail.play", backend, "/tmp"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=600, env=os.environ | {"HOME": "/"})
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     if not lines:
@@ -63,15 +57,6 @@ def played(backend: str, user: str) -> "dict[str, Played] | str | Broken":
     if done.returncode:
         return Broken(done.stderr)
     return {line["attack"]: Played(line["log"], line["exit_status"]) for line in lines[1:]}
-
-
-def can_import(become: list[str], python: str) -> bool:
-    """Whether that user has an interpreter that can run the jail, which needs the standard library only."""
-    try:
-        done = subprocess.run([*become, python, "-c", "import sia.jail.choose, tests.jail.play"], cwd=ROOT, check=False)
-    except OSError:
-        return False
-    return done.returncode == 0
 
 
 def outcome(backend: str, user: str, attack: Attack) -> Played:

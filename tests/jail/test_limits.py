@@ -16,9 +16,9 @@ from sia.jail.probe import probe
 from sia.jail.process import ProcessJail
 from sia.jail.protocol import Command, Jail, Limits, Mount, Outcome
 from sia.jail.scope import has_scopes
+from tests.jail.ordinary import ROOT, ordinary_python
 
 MIB = 1 << 20
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=["none", *WALLS])
@@ -257,6 +257,28 @@ def test_disk_limit_holds_for_files_that_hide(way: str, jail: Jail, tmp_path: Pa
     code = HIDING[way] + write + "import time\nf.write(bytes(40 << 20)); f.flush(); time.sleep(20)"
     outcome = run(jail, tmp_path, code, Limits(seconds=15, disk_bytes=5 * MIB))
     assert outcome.stopped_by == "disk limit of 5 MiB"
+
+
+def test_disk_limit_holds_in_a_folder_that_cannot_be_listed() -> None:
+    python = ordinary_python()
+    if python is None:
+        pytest.skip("no ordinary user can run Python 3.11 and read the tests here")
+    code = (
+        "import sys, tempfile\n"
+        "from pathlib import Path\n"
+        "from sia.jail.process import ProcessJail\n"
+        "from sia.jail.protocol import Command, Limits, Mount\n"
+        'hide = \'import os, time; os.mkdir("d"); f = open("d/x", "wb"); os.chmod("d", 0o300); time.sleep(20)\'\n'
+        "with tempfile.TemporaryDirectory(dir='/tmp') as folder:\n"
+        "    work = Path(folder, 'work')\n"
+        "    work.mkdir()\n"
+        "    limits = Limits(seconds=15, disk_bytes=5 << 20)\n"
+        "    command = Command((sys.executable, '-c', hide), work, Path(folder, 'log'), limits, (Mount(work, True),))\n"
+        "    print(ProcessJail().run(command).stopped_by)\n"
+        "    Path(work, 'd').chmod(0o700)\n"
+    )
+    done = subprocess.run([*python, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "disk limit of 5 MiB\n", done.stderr
 
 
 def test_a_file_from_before_the_start_is_no_event(jail: Jail, tmp_path: Path) -> None:

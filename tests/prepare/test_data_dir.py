@@ -83,6 +83,32 @@ def test_regression(tmp_path: Path) -> None:
     assert 40 < float(str(results["rmse"])) < 70
 
 
+def whole_and_held(task: Path, raw: Path) -> tuple[pd.DataFrame, pd.Series]:
+    """The competition's training table, and which of its rows are held out."""
+    whole = pd.read_csv(raw / "train.csv", dtype=str, na_filter=False)
+    return whole, whole["Id"].isin(set(private_labels(task)["Id"]))
+
+
+def test_rows_that_the_competition_keeps_together_stay_together(tmp_path: Path) -> None:
+    raw = competitions.diabetes_by(tmp_path / "raw", "Clinic", [f"clinic {k}" for k in range(221)])
+    task = made(tmp_path, "--data-dir", str(raw), "--metric", "rmse")
+    assert_no_held_out_label_is_public(task, raw)
+    whole, held = whole_and_held(task, raw)
+    assert 30 <= held.sum() <= 50
+    assert set(whole["Clinic"][held]).isdisjoint(whole["Clinic"][~held])
+    assert whole["Clinic"][held].value_counts().max() == 2
+
+
+def test_of_dates_the_last_ones_are_held_out(tmp_path: Path) -> None:
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2019-11-20", periods=221)]
+    raw = competitions.diabetes_by(tmp_path / "raw", "Visit", days)
+    task = made(tmp_path, "--data-dir", str(raw), "--metric", "rmse")
+    assert_no_held_out_label_is_public(task, raw)
+    whole, held = whole_and_held(task, raw)
+    assert 40 <= held.sum() <= 44
+    assert whole["Visit"][held].min() > whole["Visit"][~held].max()
+
+
 def test_classes_by_text(tmp_path: Path) -> None:
     raw = competitions.docstrings(tmp_path / "raw")
     (raw / "description.md").write_text("Tell the module. Submissions are scored by the macro-averaged F1 score.\n")
