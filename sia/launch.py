@@ -4,6 +4,7 @@ import platform
 import re
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import sia
@@ -30,7 +31,18 @@ from sia.weights.base import base_folder, check_trainable
 
 RAISED = ("max_gen", "max_turns", "max_cost", "max_tokens", "max_gen_cost", "max_gen_tokens")
 """Settings of the first start that hold on a resume, unless they are given anew."""
-KEPT = ("task", "backend", "focus", "trainer", "machine_cost", "parent", "candidates", "seed", "sealed_fraction")
+KEPT = (
+    "task",
+    "backend",
+    "focus",
+    "trainer",
+    "machine_cost",
+    "answers",
+    "parent",
+    "candidates",
+    "seed",
+    "sealed_fraction",
+)
 """Settings of the first start that hold on a resume, whatever is given."""
 _PASSWORD = re.compile(r"(?<=//)[^/@\s]+@")
 
@@ -50,7 +62,12 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
     check_overrides()
     jail = choose_jail(settings.sandbox)
     check_sandbox(author, jail.name)
-    task = prepare_task(folder, progress)
+    task = as_asked(prepare_task(folder, progress), settings)
+    if author.name == "offline" and settings.focus != "harness" and task.manifest.agent.answers == "any":
+        raise UsageError(
+            f"--focus {settings.focus}: the offline author trains a model only where its answers count",
+            "add `--answers model`, or take `--focus harness`",
+        )
     _refuse_runs_inside(settings.runs_dir, task)
     if task.manifest.agent.program:
         check_landlock()
@@ -73,6 +90,7 @@ def launch(settings: RunSettings, emit: Emit) -> tuple[Session, RunRecord]:
             focus=settings.focus,
             trainer=settings.trainer,
             machine_cost=settings.machine_cost,
+            answers=settings.answers,
             parent=settings.parent,
             candidates=settings.candidates,
             seed=settings.seed,
@@ -106,7 +124,7 @@ def _resume(settings: RunSettings, progress: Callable[[str], None]) -> tuple[Ses
         check_author_model(settings, author.uses_model, author.dialect)
         check_trainable(settings)
         check_overrides()
-        task = prepare_task(task_folder(settings), progress)
+        task = as_asked(prepare_task(task_folder(settings), progress), settings)
         check_unchanged(task, record)
         _refuse_runs_inside(settings.runs_dir, task)
         plan = plan_models(settings, author.uses_model, task.manifest, progress)
@@ -134,6 +152,7 @@ def restored(settings: RunSettings, record: RunRecord) -> RunSettings:
             "focus": record.focus,
             "trainer": record.trainer,
             "machine_cost": record.machine_cost,
+            "answers": record.answers,
             "parent": record.parent,
             "candidates": record.candidates,
             "seed": record.seed,
@@ -232,6 +251,14 @@ def task_folder(settings: RunSettings) -> Path:
     if settings.task:
         return find_bundled(settings.task)
     raise UsageError("no task is named", "give `--task NAME` (`sia tasks` lists them) or `--task-dir PATH`")
+
+
+def as_asked(task: TaskPackage, settings: RunSettings) -> TaskPackage:
+    """The task with `--answers` in the place of what its `task.toml` says."""
+    if settings.answers is None:
+        return task
+    agent = task.manifest.agent.model_copy(update={"answers": settings.answers})
+    return replace(task, manifest=task.manifest.model_copy(update={"agent": agent}))
 
 
 def limit_flags(settings: RunSettings) -> dict[str, float]:

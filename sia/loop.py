@@ -10,6 +10,7 @@ from sia.jail.protocol import OnLine
 from sia.score.verdict import compare
 from sia.stages.attribution import attribute
 from sia.stages.author import author_stage
+from sia.stages.classical import measure_classical
 from sia.stages.decision import decide_stage, refresh_views
 from sia.stages.evaluation import score_stage
 from sia.stages.measured import measured_again
@@ -78,11 +79,18 @@ def _run(session: Session, record: RunRecord, emit: Emit) -> RunRecord:
             reason = f"{reached}; `--resume` with a larger one goes on"
             break
         record = _write(session, record, "running")
-    attribution = attribute(session, lambda text: emit(Progress(text=text)))
-    record = record.model_copy(update={"attribution": attribution})
+    record = record.model_copy(update=_beside(session, lambda text: emit(Progress(text=text))))
     final = _write(session, record, "finished" if progress.best is not None else "failed", reason)
     emit(RunFinished(record=final))
     return final
+
+
+def _beside(session: Session, on_progress: Callable[[str], None]) -> dict[str, object]:
+    """What is measured at the end, beside the generations."""
+    return {
+        "attribution": attribute(session, on_progress),
+        "classical": measure_classical(session, on_progress),
+    }
 
 
 def run_generation(session: Session, emit: Emit) -> None:

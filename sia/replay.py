@@ -24,7 +24,7 @@ from sia.gateway.providers import Model, load_providers, resolve_model
 from sia.gateway.recording import Recording
 from sia.gateway.trace import Role, TraceLine
 from sia.jail.choose import choose_jail
-from sia.launch import check_unchanged, restored, task_folder
+from sia.launch import as_asked, check_unchanged, restored, task_folder
 from sia.loop import STAGES
 from sia.settings import RunSettings
 from sia.stages.session import Session
@@ -72,7 +72,7 @@ def open_replay(settings: RunSettings, run_id: str, on_progress: Callable[[str],
     record = read_run_record(path)
     settings = restored(settings, record)
     author = choose_author(settings.backend, on_progress)
-    task = prepare_task(task_folder(settings), on_progress)
+    task = as_asked(prepare_task(task_folder(settings), on_progress), settings)
     check_unchanged(task, record)
     python = agent_environment(task.manifest.agent.packages, on_progress)
     jail = choose_jail(settings.sandbox)

@@ -48,6 +48,9 @@ class RunSettings(BaseModel):
     focus: Literal["harness", "weights", "auto"] = Field(default="harness", description="lever to pull")
     trainer: Literal["local", "tinker"] = Field(default="local", description="where the weights are trained")
     machine_cost: float | None = Field(default=None, gt=0, description="US dollars for an hour of training here")
+    answers: Literal["any", "model"] | None = Field(
+        default=None, description="whether only the target model may answer, over task.toml"
+    )
     parent: Literal["best", "latest"] = Field(default="best", description="what the next generation builds on")
     candidates: int = Field(default=1, ge=1, description="agents written on one parent before the next one is chosen")
     meta_model: str = Field(default="haiku", description="model of the author")

@@ -7,7 +7,7 @@ import pytest
 from sia.errors import UsageError
 from sia.events import RunStarted
 from sia.jail.process import ProcessJail
-from sia.launch import launch, overruled, restored, started_again
+from sia.launch import as_asked, launch, overruled, restored, started_again
 from sia.settings import RunSettings
 from sia.store.run_directory import resume_command
 from sia.task.package import load_task, task_digest
@@ -41,6 +41,19 @@ def test_a_resume_tells_what_does_not_hold() -> None:
     ]
     quiet = RunSettings(max_gen=9)
     assert overruled(quiet, restored(quiet, RECORD)) == []
+
+
+def test_a_run_can_demand_the_answers_of_its_model(tmp_path: Path) -> None:
+    task = load_task(make_task(tmp_path / "task", {}))
+    assert as_asked(task, RunSettings()) == task
+    asked = as_asked(task, RunSettings(answers="model"))
+    assert (task.manifest.agent.answers, asked.manifest.agent.answers) == ("any", "model")
+    record = RECORD.model_copy(update={"answers": "model"})
+    assert restored(RunSettings(), record).answers == "model"
+    given = RunSettings(answers="any")
+    assert overruled(given, restored(given, record)) == [
+        "the run keeps its answers model: any was given and does not hold"
+    ]
 
 
 def test_a_run_keeps_the_sandboxes_of_all_its_starts() -> None:

@@ -208,6 +208,10 @@ def summary(record: RunRecord) -> list[str]:
         lines.append(f"  models                     {describe_cost(record)}, {record.tokens} tokens")
     if record.attribution:
         lines += attribution_lines(record.attribution)
+    if record.classical:
+        lines.append(
+            f"  without a language model   {record.classical.failure or describe_score(record.classical.score)}"
+        )
     first, verdict = record.first_scored, record.sealed_verdict
     if first and verdict and verdict.difference is not None:
         lines.append(
@@ -224,12 +228,8 @@ def attribution_lines(attribution: Attribution) -> list[str]:
     for cell in attribution.cells:
         model = f"adapter {cell.adapter[:12]}" if cell.adapter else "base model"
         lines.append(f"    generation {cell.harness}, {model:<20}  {cell.failure or describe_score(cell.score)}")
-    for name, verdict in (
-        ("weights alone", attribution.weights_alone),
-        ("harness alone", attribution.harness_alone),
-        ("both", attribution.both),
-    ):
-        if verdict and verdict.difference is not None:
+    for name, verdict in attribution.verdicts.items():
+        if verdict.difference is not None:
             chance = f", p = {verdict.p_value:.3g}" if verdict.p_value is not None else ""
-            lines.append(f"    {name:<13}  {verdict.difference:+.4f} ({verdict.outcome}{chance})")
+            lines.append(f"    {name:<26}  {verdict.difference:+.4f} ({verdict.outcome}{chance})")
     return lines

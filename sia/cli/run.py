@@ -25,6 +25,9 @@ def run(
         str | None, typer.Option(help="Where weights are trained: local or tinker.  [default: local]")
     ] = None,
     machine_cost: Annotated[float | None, typer.Option(help="US dollars for an hour of training here.")] = None,
+    answers: Annotated[
+        str | None, typer.Option(help="model: only the target model may answer; any.  [default: of the task]")
+    ] = None,
     parent: Annotated[str | None, typer.Option(help="Build on the best or the latest.  [default: best]")] = None,
     candidates: Annotated[
         int | None, typer.Option(help="Agents on one parent before the next is chosen.  [default: 1]")
@@ -99,6 +102,7 @@ def run(
         "focus": focus,
         "trainer": trainer,
         "machine_cost": machine_cost,
+        "answers": answers,
         "parent": parent,
         "candidates": candidates,
         "meta_model": meta_model,

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 MAX_TOKENS = 512
 MAX_CHOICES = 64
 MAX_CONTINUATIONS = 1024
+MAX_PROMPTS = 64
 
 
 def _as_tuple(value: object) -> object:
@@ -100,10 +101,11 @@ class CompletionRequest(Generation):
 
 
 class ScoreRequest(Request):
-    """POST /v1/score: log-probabilities of given continuations after one prompt or conversation."""
+    """POST /v1/score: log-probabilities of given continuations after one prompt or conversation, or several prompts."""
 
     prompt: str | None = None
     messages: Messages | None = None
+    prompts: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_PROMPTS)] | None = None
     continuations: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1, max_length=MAX_CONTINUATIONS)
     ]

@@ -1,4 +1,4 @@
-"""Log-probabilities of given continuations after one prompt: the prompt is read once, the continuations in batches."""
+"""Log-probabilities of given continuations after prompts: a prompt is read once, the continuations in batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +11,39 @@ MAX_LOGITS = 32_000_000
 """Numbers in one batch's logits: 128 MB in float32."""
 MAX_CACHED = 16_384
 """Tokens in one batch's cache, the prompt's repeated for every row."""
+PROMPTS_AT_ONCE = 8
+"""Read together: more are no faster on a CPU."""
+
+
+def score_prompts(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]
+) -> list[list[float]]:
+    """`score_continuations` for several prompts, which are read together when every continuation is one token.
+
+    Twice as fast for short prompts; in bfloat16 the padding may move a value by its last digit.
+    """
+    if any(len(continuation) > 1 for continuation in continuations):
+        return [score_continuations(model, prompt, continuations) for prompt in prompts]
+    wanted = torch.tensor([continuation[0] for continuation in continuations])
+    found: dict[int, list[float]] = {}
+    order = sorted(range(len(prompts)), key=lambda k: len(prompts[k]))
+    for start in range(0, len(order), PROMPTS_AT_ONCE):
+        rows = order[start : start + PROMPTS_AT_ONCE]
+        last = _last_logits(model, [prompts[k] for k in rows]).log_softmax(dim=-1)
+        found.update(zip(rows, last[:, wanted].tolist(), strict=True))
+    return [found[k] for k in range(len(prompts))]
+
+
+def _last_logits(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Logits (prompts, vocabulary) after each prompt. Shorter ones are padded on the left."""
+    length = max(map(len, prompts))
+    tokens = torch.zeros((len(prompts), length), dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    for row, prompt in enumerate(prompts):
+        tokens[row, length - len(prompt) :] = torch.tensor(list(prompt))
+        mask[row, length - len(prompt) :] = 1
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    return model.forward(tokens, DynamicCache(), mask, positions)[:, -1]
 
 
 def score_continuations(

@@ -2,8 +2,9 @@
 
 POST /v1/chat/completions, /v1/completions, /v1/embeddings and GET /v1/models speak OpenAI's protocol. POST /v1/score
 is our own: {"model", "prompt" | "messages", "continuations": [...]} gives {"scores": [{"logprob", "tokens"}, ...]},
-the natural logarithm of the probability of each continuation and its number of tokens. Every request may name a LoRA
-adapter by its digest in "adapter". The first line on stdout is the address, when the model is ready.
+the natural logarithm of the probability of each continuation and its number of tokens; with "prompts": [...] it gives a
+list of scores for each, and reads them together. Every request may name a LoRA adapter by its digest in "adapter". The
+first line on stdout is the address, when the model is ready.
 """
 
 import argparse
@@ -40,7 +41,7 @@ from sia.local.catalogue import PREFIX
 from sia.local.engine import Busy, Engine, Failure, GenerationJob
 from sia.local.model import LanguageModel
 from sia.local.sampling import Delta, Sampling
-from sia.local.scoring import score_continuations
+from sia.local.scoring import score_prompts
 
 MAX_BODY = 8 * 1024 * 1024
 LOOK_SECONDS = 0.5
@@ -158,20 +159,26 @@ class Service:
 
     async def _score(self, http: HttpRequest) -> Response:
         request = await self._read(http, ScoreRequest)
-        if (request.prompt is None) == (request.messages is None):
-            raise BadRequest("give one of prompt and messages", param="prompt")
+        given = [asked for asked in (request.prompt, request.messages, request.prompts) if asked is not None]
+        if len(given) != 1:
+            raise BadRequest("give one of prompt, messages and prompts", param="prompt")
         continuations = [self._model.encode(text) for text in request.continuations]
         if not all(continuations):
             raise BadRequest("a continuation has no tokens", param="continuations")
-        asked = request.messages if request.prompt is None else request.prompt
-        assert asked is not None
-        prompt = self._prompt(asked, max(map(len, continuations)))
+        room = max(map(len, continuations))
+        prompts = [
+            self._prompt(asked, room) for asked in request.prompts or (request.prompt or request.messages or "",)
+        ]
         scores = await asyncio.wrap_future(
-            self._engine.call(request.adapter, lambda model: score_continuations(model, prompt, continuations))
+            self._engine.call(request.adapter, lambda model: score_prompts(model, prompts, continuations))
         )
-        told = [{"logprob": score, "tokens": len(c)} for score, c in zip(scores, continuations, strict=True)]
-        counts = usage(len(prompt) + sum(map(len, continuations)), 0)
-        return JSONResponse({"object": "scores", "model": self._name, "scores": told, "usage": counts})
+        told = [
+            [{"logprob": score, "tokens": len(c)} for score, c in zip(row, continuations, strict=True)]
+            for row in scores
+        ]
+        counts = usage(sum(map(len, prompts)) + len(prompts) * sum(map(len, continuations)), 0)
+        found = told if request.prompts else told[0]
+        return JSONResponse({"object": "scores", "model": self._name, "scores": found, "usage": counts})
 
     async def _embed(self, http: HttpRequest) -> Response:
         request = await self._read(http, EmbeddingRequest)

@@ -12,15 +12,16 @@ from markupsafe import Markup
 
 import sia
 from sia.author.brief import AGENT_FILE, IMPROVEMENT_FILE
-from sia.report.charts import Curve, score_chart
+from sia.report.charts import Curve, score_chart, training_chart
 from sia.report.code import difference, highlighted
 from sia.report.compare import compare_stories
-from sia.report.figure import draw_curves, draw_scores
+from sia.report.figure import draw_curves, draw_scores, draw_training
 from sia.report.files import Shown, read_shown
 from sia.report.lineage import flattened, lineage
 from sia.report.pages import make_environment, stylesheet
 from sia.report.story import Chapter, RunStory
 from sia.report.text import shortened
+from sia.report.training import read_training
 from sia.settings import RunSettings
 from sia.verify import verify_run
 
@@ -38,6 +39,14 @@ class Change:
     difference: Markup | None
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """One training, and its curves as SVG; empty when its steps left none."""
+
+    chapter: Chapter
+    figure: Markup
+
+
 def report_html(story: RunStory) -> str:
     """The report as one HTML file: figure, tables, changes, code, settings, how to run and check it again."""
     best = story.best
@@ -49,6 +58,7 @@ def report_html(story: RunStory) -> str:
             figure=Markup(run_figure(story)),
             tree=lineage(story),
             flattened=flattened,
+            trainings=_trainings(story),
             changes=_changes(story),
             code=highlighted(_agent(story, best.number).text) if best else None,
             integrity=_integrity(story),
@@ -123,6 +133,18 @@ def _environment() -> Environment:
 def _changes(story: RunStory) -> list[Change]:
     chapters = [step.chapter for step in lineage(story).main][-MAX_STEPS:]
     return [_change(story, chapter) for chapter in chapters if chapter.record.parent in story.by_number]
+
+
+def _trainings(story: RunStory) -> list[Drawn]:
+    """The training of each generation that had one, as its steps tell it."""
+    drawn = []
+    for chapter in story.chapters:
+        if chapter.record.trained is None:
+            continue
+        title = f"Generation {chapter.number}: training by {chapter.record.trained.algorithm}"
+        chart = training_chart(read_training(story.path, chapter.number))
+        drawn.append(Drawn(chapter, Markup(draw_training(chart, title, f"training-{chapter.number}"))))
+    return drawn[-MAX_STEPS:]
 
 
 def _change(story: RunStory, chapter: Chapter) -> Change:

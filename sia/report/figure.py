@@ -7,10 +7,11 @@ from typing import Any
 import pygal
 from pygal.style import Style
 
-from sia.report.charts import Curve, Numbers, ScoreChart
+from sia.report.charts import Curve, Numbers, ScoreChart, TrainingChart
 from sia.report.words import CERTAINTY
 
 MAX_WHISKERS = 150
+TRAINING_POINTS = 60
 WIDTH, HEIGHT = 860, 420
 LEGEND_COLUMNS = 4
 OUTCOMES = {
@@ -97,14 +98,45 @@ def draw_curves(curves: Sequence[Curve], title: str, name: str = "curves") -> st
     return _render(name, layers, longest, _span([c.chart.dev for c in curves]), title, metrics)
 
 
+def draw_training(chart: TrainingChart, title: str, name: str) -> str:
+    """Loss, and on a scale of its own the reward, by step; many steps as means of a few each. Empty without either."""
+    each = max(1, -(-len(chart.step) // TRAINING_POINTS))
+    starts = range(0, len(chart.step), each)
+    found = {
+        quantity: [_mean(chart.curves[quantity][start : start + each]) for start in starts]
+        for quantity in ("loss", "reward")
+        if quantity in chart.curves
+    }
+    layers: list[tuple[str, str, list[Any], dict[str, Any]]] = [
+        (
+            quantity if second == 0 else f"{quantity}, scale on the right",
+            CURVES[second],
+            values,
+            {"stroke": True, "show_dots": False, "stroke_style": {"width": 2}, "secondary": second > 0},
+        )
+        for second, (quantity, values) in enumerate(found.items())
+    ]
+    spans = [_span([tuple(values)]) for values in found.values()]
+    steps = [int(chart.step[min(start + each, len(chart.step)) - 1]) for start in starts]
+    return _render(name, layers, steps, spans[0], title, "", x_title="step", second=spans[-1]) if spans else ""
+
+
+def _mean(values: Numbers) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
 def _render(
     uuid: str,
     layers: Sequence[tuple[str, str, list[Any], dict[str, Any]]],
-    generations: Sequence[int],
+    labels: Sequence[int],
     span: tuple[float, float],
     title: str,
     y_title: str,
+    x_title: str = "generation",
+    second: tuple[float, float] | None = None,
 ) -> str:
+    """`labels` stand along the x axis, of that title; `second` is the span of layers that are `secondary`."""
     chart = pygal.Line(
         width=WIDTH,
         height=HEIGHT,
@@ -112,18 +144,20 @@ def _render(
         css=("file://style.css", "file://graph.css", f"inline:{PALETTE}"),
         js=(),
         title=title,
-        x_title="generation",
+        x_title=x_title,
         y_title=y_title,
         range=span,
+        secondary_range=second,
         stroke=False,
         legend_at_bottom=True,
         legend_at_bottom_columns=LEGEND_COLUMNS,
         legend_box_size=11,
         margin=14,
-        # pygal leaves room for one row of the legend.
-        margin_bottom=14 + 18 * ((len(layers) - 1) // LEGEND_COLUMNS),
-        show_minor_x_labels=len(generations) <= 30,
-        x_labels_major_every=max(1, -(-len(generations) // 20)),
+        # pygal leaves room for one row of the legend, and for none of a second scale.
+        margin_bottom=14 + 18 * ((len(layers) - 1) // LEGEND_COLUMNS) + (22 if second else 0),
+        **({"value_formatter": lambda value: f"{value:.3g}"} if second else {}),
+        show_minor_x_labels=len(labels) <= 30,
+        x_labels_major_every=max(1, -(-len(labels) // 20)),
         truncate_legend=-1,
         truncate_label=-1,
         spacing=12,
@@ -131,7 +165,7 @@ def _render(
     )
     chart.uuid = f"figure-{uuid}"
     chart.add_xml_filter(_without_scripts)
-    chart.x_labels = [str(number) for number in generations]
+    chart.x_labels = [str(number) for number in labels]
     for label, _, values, options in layers:
         chart.add(label, values, **options)
     return str(chart.render(is_unicode=True))

@@ -12,14 +12,13 @@ from sia.jail.protocol import OnLine
 from sia.score.measure import Measurement
 from sia.score.model import Item, ScoreFailure, Verdict
 from sia.score.verdict import compare
-from sia.stages.evaluation import evaluate
+from sia.stages.beside import score_beside
 from sia.stages.measured import measure_results, measured_again
 from sia.stages.session import Session
-from sia.stages.target import RESERVED, adapter_folder, agent_command, agent_python, failure_of
+from sia.stages.target import adapter_folder, agent_python
 from sia.store.durable import digest_file
-from sia.store.outputs import collect_outputs
 from sia.store.records import Attribution, Cell, GenerationRecord
-from sia.store.run_directory import AGENT_LOG, EVALUATION_LOG, RESULTS_FILE, remove
+from sia.store.run_directory import RESULTS_FILE
 from sia.weights.adapter import served_as
 
 ATTRIBUTION_DIR = "attribution"
@@ -39,22 +38,27 @@ def attribute(session: Session, on_progress: Callable[[str], None]) -> Attributi
         for digest in (None, adapter):
             found[harness, digest] = _measured(session, harness, digest, on_progress)
     cells = tuple(_cell(harness, digest, measured) for (harness, digest), measured in found.items())
-    seed = found[first, None]
+    cell = {"seed": (first, None), "weights": (first, adapter), "harness": (best, None), "both": (best, adapter)}
 
-    def against_seed(harness: int, digest: str | None, look: int) -> Verdict | None:
-        other = found[harness, digest]
-        if isinstance(seed, ScoreFailure) or isinstance(other, ScoreFailure) or not seed.dev_items:
+    def against(one: str, other: str, look: int) -> Verdict | None:
+        """Paired on all items; None when a cell failed, or has no items."""
+        a, b = found[cell[one]], found[cell[other]]
+        if isinstance(a, ScoreFailure) or isinstance(b, ScoreFailure) or not b.dev_items:
             return None
-        return compare(_items(other), _items(seed), seed.dev.direction, look, first, session.settings.seed)
+        return compare(_items(a), _items(b), b.dev.direction, look, cell[other][0], session.settings.seed)
 
+    # Two families, each with its own looks: what a lever does to the first agent, and what it adds to the other lever.
+    two = best != first
     return Attribution(
         first=first,
         best=best,
         adapter=adapter,
         cells=cells,
-        weights_alone=against_seed(first, adapter, 1),
-        harness_alone=against_seed(best, None, 2) if best != first else None,
-        both=against_seed(best, adapter, 3) if best != first else None,
+        weights_alone=against("weights", "seed", 1),
+        harness_alone=against("harness", "seed", 2) if two else None,
+        both=against("both", "seed", 3) if two else None,
+        both_over_weights=against("both", "weights", 1) if two else None,
+        both_over_harness=against("both", "harness", 2) if two else None,
     )
 
 
@@ -106,26 +110,10 @@ def _run_cell(session: Session, harness: int, digest: str | None, folder: Path, 
     generation = session.run.generation_dir(harness)
     adapter = served_as(adapter_folder(session, digest), digest) if digest is not None else None
     with session.run.staging(harness, "attribution") as staging:
-        work, outputs = staging / "work", staging / folder.name
-        work.mkdir()
-        outputs.mkdir()
         try:
             python = agent_python(session, generation, on_line)
         except ValueError as error:
             return str(error)
         # No generation's account: the cells belong to none.
         with session.gateway.access("target", 0, adapter=adapter) as access:
-            command = agent_command(session, generation / AGENT_FILE, python, work, staging / AGENT_LOG, access)
-            outcome = session.jail.run(command, on_line)
-        if failure := failure_of(outcome):
-            return failure
-        collect_outputs(work, outputs, RESERVED)
-        evaluation = evaluate(session, outputs, staging, on_line)
-        if isinstance(evaluation.measured, ScoreFailure):
-            return evaluation.measured.reason
-        for file in (staging / AGENT_LOG, staging / EVALUATION_LOG, staging / RESULTS_FILE):
-            file.replace(outputs / file.name)
-        folder.parent.mkdir(exist_ok=True)
-        remove(folder)
-        outputs.rename(folder)
-    return None
+            return score_beside(session, generation / AGENT_FILE, python, access, staging, folder, on_line)

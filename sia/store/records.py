@@ -146,6 +146,30 @@ class Attribution(Frozen):
     weights_alone: Verdict | None = Field(description="first harness with the adapter against the one without")
     harness_alone: Verdict | None = Field(description="best harness without the adapter against the first; None: same")
     both: Verdict | None = Field(description="best harness with the adapter against the first without")
+    both_over_weights: Verdict | None = Field(
+        default=None, description="both against the first harness with the adapter"
+    )
+    both_over_harness: Verdict | None = Field(default=None, description="both against the best harness without it")
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """By what is compared, those that could be told."""
+        named = {
+            "weights alone": self.weights_alone,
+            "harness alone": self.harness_alone,
+            "both": self.both,
+            "both against weights alone": self.both_over_weights,
+            "both against harness alone": self.both_over_harness,
+        }
+        return {name: verdict for name, verdict in named.items() if verdict}
+
+
+class Classical(Frozen):
+    """What an agent without a language model scores on a task that wants the model's own answers."""
+
+    how: str = Field(description="the agent's own description")
+    score: Score | None = Field(description="on all items")
+    failure: str | None = None
 
 
 class SandboxRecord(Frozen):
@@ -170,6 +194,9 @@ class RunRecord(Frozen):
     focus: Literal["harness", "weights", "auto"]
     trainer: Literal["local", "tinker"] = "local"
     machine_cost: float | None = Field(default=None, description="US dollars for an hour of training here")
+    answers: Literal["any", "model"] | None = Field(
+        default=None, description="asked for, whether only the target model may answer; None: as task.toml says"
+    )
     parent: Literal["best", "latest"]
     candidates: int = 1
     seed: int
@@ -203,3 +230,4 @@ class RunRecord(Frozen):
     digest: str = Field(default="", description="SHA-256 of this file with an empty digest")
     sealed_verdict: Verdict | None = Field(default=None, description="best against the first scored, on sealed items")
     attribution: Attribution | None = Field(default=None, description="of a run that kept an adapter")
+    classical: Classical | None = Field(default=None, description="of a run in which only the model's answers count")

@@ -17,11 +17,13 @@ from sia.weights.outcome import METRICS_FILE, StepMetrics
 from sia.weights.plan import TrainingPlan
 from sia.weights.schedule import progress_line
 
-VALIDATIONS = 4
-"""Times that the adapter is validated in a training, the end included."""
+VALIDATIONS = 2
+"""Times that the adapter is validated in a training, the end included: each costs as much as a dozen steps."""
 RESERVE = 0.9
 """Share of the time limit, and of a cost limit, that steps may fill; the rest is for loading, validation, saving."""
 MEASURED_STEPS = 5
+FEW_STEPS = 0.05
+"""Share of the steps by which their number is not changed again."""
 
 Say = Callable[[str], None]
 
@@ -156,9 +158,9 @@ def take_steps(course: Course) -> Fault | None:
             if fault is not None:
                 _consider(course)
                 return fault
-            if len(pace.durations) == MEASURED_STEPS:
+            if len(pace.durations) % MEASURED_STEPS == 0:
                 _fit(course, pace)
-            if marks.step == marks.steps or marks.step % max(1, marks.steps // VALIDATIONS) == 0:
+            if marks.step == marks.steps or marks.step % -(-marks.steps // VALIDATIONS) == 0:
                 _consider(course)
             if time.monotonic() - saved > plan.checkpoint_seconds or marks.step == marks.steps:
                 engine.checkpoint(course.seconds)
@@ -188,18 +190,19 @@ def _limit_reached(course: Course, pace: _Pace) -> Fault | None:
 
 
 def _fit(course: Course, pace: _Pace) -> None:
-    """Shortens the training, and with it the schedule, to what its limits allow; told once speed and cost are known."""
-    marks, limits = course.marks, course.plan.limits
+    """As many steps, and with them the schedule, as the limits allow at speed and cost so far; small changes wait."""
+    plan, marks, limits = course.plan, course.marks, course.plan.limits
     left = {f"{limits.seconds:g} s": (RESERVE * limits.seconds - course.seconds, pace.each(pace.durations))}
     spent = course.engine.cost(course.seconds)
     if course.most_cost is not None and spent is not None:
         rest = RESERVE * course.most_cost - spent - VALIDATIONS * course.validation_cost
         left[f"${course.most_cost:.4g}"] = rest, pace.each(pace.costs)
-    for limit, (rest, each) in left.items():
-        fitting = marks.step + int(rest / max(each, 1e-12))
-        if fitting < marks.steps:
-            marks.steps = max(marks.step + 1, fitting)
-            course.say(f"{limit} allow {marks.steps} of {course.plan.steps} steps: shortened")
+    fitting = {limit: int(rest / max(each, 1e-12)) for limit, (rest, each) in left.items()}
+    limit = min(fitting, key=lambda name: fitting[name])
+    steps = min(plan.steps, marks.step + max(1, fitting[limit]))
+    if steps != marks.steps and abs(steps - marks.steps) >= FEW_STEPS * marks.steps:
+        marks.steps = steps
+        course.say(f"{limit} allow {steps} of {plan.steps} steps" + ": shortened" * (steps < plan.steps))
 
 
 def _consider(course: Course) -> None:

@@ -63,6 +63,19 @@ def test_server_scores_as_the_model_does(client: openai.OpenAI, exact: LanguageM
         assert told["logprob"] == pytest.approx(directly(exact.model, prompt, tokens), abs=0.1 * len(tokens))
 
 
+@pytest.mark.parametrize("continuations", [[" Paris", " Rome"], [" Paris", " the city of Paris"]])
+def test_several_prompts_are_scored_in_their_order(
+    client: openai.OpenAI, exact: LanguageModel, continuations: list[str]
+) -> None:
+    prompts = [PROMPT, "Rome is the capital of Italy, and Paris, as all know, that of", "The", *[PROMPT] * 9]
+    told: Any = score(client, prompts=prompts, continuations=continuations)
+    assert len(told) == len(prompts)
+    for prompt, scores in zip(prompts, told, strict=True):
+        for entry, text in zip(scores, continuations, strict=True):
+            expected = directly(exact.model, exact.prompt(prompt), exact.encode(text))
+            assert entry["logprob"] == pytest.approx(expected, abs=0.1 * entry["tokens"])
+
+
 def test_scores_of_one_request_do_not_depend_on_others(client: openai.OpenAI) -> None:
     alone = score(client, prompt=PROMPT, continuations=CONTINUATIONS)
     for _ in range(3):
@@ -88,6 +101,9 @@ def test_conversation_is_scored_where_the_answer_would_begin(client: openai.Open
         {"prompt": "", "continuations": ["a"]},
         {"continuations": ["a"]},
         {"prompt": "a", "messages": [{"role": "user", "content": "a"}], "continuations": ["a"]},
+        {"prompt": "a", "prompts": ["a"], "continuations": ["a"]},
+        {"prompts": [], "continuations": ["a"]},
+        {"prompts": ["a", ""], "continuations": ["a"]},
         {"prompt": "sea " * 9000, "continuations": ["a"]},
         {"prompt": PROMPT, "continuations": ["sea " * 9000]},
     ],

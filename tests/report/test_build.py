@@ -4,12 +4,17 @@ import re
 import shlex
 import shutil
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
+from sia.cli.live import summary
 from sia.report.build import comparison_html, report_html, report_markdown, rerun_command, run_figure
+from sia.report.charts import TrainingChart
 from sia.report.compare import compare_stories
+from sia.report.figure import draw_training
 from sia.report.story import read_story
 from sia.settings import RunSettings
+from sia.store.records import Classical
 from tests.web.scenery import play_run
 
 
@@ -111,3 +116,27 @@ def test_a_run_without_any_score_has_a_report(tmp_path: Path) -> None:
     story = read_story(play_run(tmp_path, "none", [0, 0]))
     assert "None of 2 generations was scored" in report_html(story)
     assert "None of 2 generations was scored" in report_markdown(story, "figure.svg")
+
+
+def test_a_training_is_drawn_on_two_scales() -> None:
+    steps = tuple(float(k) for k in range(1, 201))
+    chart = TrainingChart(steps, {"loss": tuple(9.0 / k for k in steps), "reward": tuple(k / 400 for k in steps)})
+    figure = draw_training(chart, "Generation 2: training by cloning", "training-2")
+    root = ElementTree.fromstring(figure)
+    lines = [node for node in root.iter() if node.tag.endswith("path") and "line" in node.get("class", "")]
+    assert len([line for line in lines if len(line.get("d", "")) > 200]) == 2
+    assert "scale on the right" in figure
+    assert draw_training(TrainingChart((), {}), "nothing", "training-3") == ""
+
+
+def test_the_classical_figure_stands_beside_the_run(played: Path) -> None:
+    story = read_story(played)
+    assert "ithout a language model" not in report_html(story)
+    assert story.record.best_scores is not None
+    score = story.record.best_scores.all.model_copy(update={"value": 0.8765})
+    record = story.record.model_copy(update={"classical": Classical(how="By trees.", score=score)})
+    for told in (report_html(replace(story, record=record)), report_markdown(replace(story, record=record), "f.svg")):
+        assert "ithout a language model" in told
+        assert "0.8765" in told
+        assert "By trees." in told
+    assert any("0.8765" in line for line in summary(record))

@@ -99,6 +99,15 @@ def test_a_child_of_another_form_is_refused(tmp_path: Path, base: Path, public: 
     assert "rank 8" in outcome.reason
 
 
+def test_top_layers_alone_are_trained(tmp_path: Path, base: Path, public: Path) -> None:
+    job = make_job(tmp_path, base, public, toy_plan("cloning", steps=4, lora={"top_layers": 1}))
+    outcome, _ = run_job(job)
+    assert outcome.adapter
+    names = load_file(job.out / ADAPTER_WEIGHTS)
+    assert names
+    assert all(".layers.1." in name for name in names)
+
+
 @pytest.mark.parametrize("damage", ["cut", "nan", "missing"])
 def test_a_corrupt_parent_is_refused(damage: str, tmp_path: Path, base: Path, public: Path) -> None:
     first = make_job(tmp_path / "first", base, public, toy_plan("cloning", steps=4))

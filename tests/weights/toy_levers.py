@@ -53,7 +53,7 @@ def make_table_task(root: Path, joined: bool, labels: Mapping[str, str]) -> Path
     (private / "evaluate.py").write_text(EVALUATOR)
     (root / "task.toml").write_text(
         "[task]\nkind = 'tabular'\n[limits]\nseconds = 120\n[metric]\nname = 'accuracy'\ndirection = 'max'\n"
-        "[agent]\nanswers = 'model'\npackages = ['pandas>=2.2']\n"
+        "[agent]\nanswers = 'model'\npackages = ['pandas>=2.2', 'scikit-learn>=1.5']\n"
     )
     return root
 

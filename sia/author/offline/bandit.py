@@ -54,6 +54,8 @@ def may_pull(lever: Lever, kind: AnyKind, brief: Brief) -> bool:
     """Whether this run allows the lever, and its model's weights can be trained."""
     if lever == "harness":
         return brief.focus != "weights"
+    if brief.focus == "weights" and lever == "both":
+        return False
     return brief.focus != "harness" and brief.trainable and kind.plan is not None
 
 

@@ -71,6 +71,8 @@ class Kind(Generic[Schema]):
     """In no particular order: the bandit orders them."""
     template: str
     """File in templates/; it is given `recipe`, `schema` and `seed`."""
+    classical: Recipe | None = None
+    """The recipe without a language model that a model's answers are held against."""
     plan: Callable[[Recipe, Schema, Brief, str | None], TrainingPlan] | None = None
     """The update of the weights for a recipe, from the base or from the adapter with this digest."""
     examples: Callable[[Path, Schema, Path, Path], None] | None = None

@@ -112,4 +112,5 @@ TABULAR = Kind(
     first=lambda brief: TableRecipe(),
     moves=MOVES,
     template="tabular.py.j2",
+    classical=TableRecipe(model="boosting", split_composites=True, group_sizes=True, row_sums=True),
 )

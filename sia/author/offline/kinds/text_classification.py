@@ -247,4 +247,5 @@ TEXT_CLASSIFICATION = Kind(
     first=first_recipe,
     moves=MOVES,
     template="text_classification.py.j2",
+    classical=TextRecipe(model="svm", cost=5.0, blend=0.3),
 )
