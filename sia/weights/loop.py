@@ -182,7 +182,7 @@ def _limit_reached(course: Course, pace: _Pace) -> Fault | None:
     spent, most = course.engine.cost(course.seconds), course.most_cost
     if most is None or spent is None:
         return None
-    following = max(pace.costs, default=0.0)
+    following = max(pace.costs[1:] or pace.costs, default=0.0)
     if spent + following + course.validation_cost > most:
         told = f"${spent:.4g} spent, the next step may cost ${following:.4g}, validation ${course.validation_cost:.4g}"
         return Fault("cost limit", f"${most:.4g} reached at step {marks.step} of {marks.steps} ({told})")

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,11 +19,27 @@ from sia.author.offline.kinds import find_kind
 from sia.author.offline.kinds.text_classification import TextSchema
 from sia.local.process import start_local_model
 from tests.author.test_offline_author import lint
-from tests.author.test_offline_kinds import MAKERS, brief_of, choice_task, recipes_within_reach
+from tests.author.test_offline_kinds import MAKERS, brief_of, choice_task, recipes_within_reach, text_task, walk_task
 from tests.scripted_model import Conversation, Failure, Reply, serve
 
 LOCAL = CalledModel(name="local/smollm2-135m", dialect="openai", provider="local")
 OTHERS = [CalledModel(name="gpt", dialect="openai"), CalledModel(name="claude", dialect="anthropic")]
+
+RECIPES: dict[str, list[dict[str, object]]] = {
+    "multiple-choice": [
+        {"rule": "ask", "samples": 3, "reasoned": True},
+        {"rule": "score", "scored": "letter", "calibrated": True, "permuted": True},
+        {"rule": "score", "scored": "text", "calibrated": True},
+    ],
+    "text-classification": [
+        {"model": "svm", "asked": "score", "shots": 2, "calibrated": True},
+        {"model": "neighbours", "neighbours": 8, "asked": "score", "alone": True, "candidates": 3},
+        {"model": "centroids", "asked": "words"},
+    ],
+    "exact-answer": [{"route": "none", "asked": True, "samples": 3}, {"route": "exact", "line": "none", "asked": True}],
+}
+ASKING = sorted(RECIPES)
+"""The kinds whose agents may ask a model."""
 
 
 def asking(root: Path, model: CalledModel, answers: Literal["any", "model"] = "any") -> Brief:
@@ -38,7 +55,7 @@ def write_agents(found: AnyKind, schema: object, recipes: list[Recipe], folder: 
     return agents
 
 
-@pytest.mark.parametrize("kind", sorted(MAKERS))
+@pytest.mark.parametrize("kind", ASKING)
 @pytest.mark.parametrize("model", [LOCAL, *OTHERS], ids=lambda model: model.name)
 def test_every_recipe_with_a_model_makes_a_clean_program(tmp_path: Path, kind: str, model: CalledModel) -> None:
     brief = asking(MAKERS[kind](tmp_path / "task"), model)
@@ -52,7 +69,7 @@ def test_every_recipe_with_a_model_makes_a_clean_program(tmp_path: Path, kind: s
     assert lint(agents) == "All checks passed!\n"
 
 
-@pytest.mark.parametrize("kind", sorted(MAKERS))
+@pytest.mark.parametrize("kind", ASKING)
 @pytest.mark.parametrize("model", [LOCAL, *OTHERS], ids=lambda model: model.name)
 def test_first_agent_of_a_task_for_models_asks_it(tmp_path: Path, kind: str, model: CalledModel) -> None:
     brief = asking(MAKERS[kind](tmp_path / "task"), model, "model")
@@ -68,26 +85,18 @@ def test_missing_client_is_named(tmp_path: Path) -> None:
         found.first(brief)
 
 
-RECIPES: dict[str, list[dict[str, object]]] = {
-    "multiple-choice": [
-        {"rule": "ask", "samples": 3, "reasoned": True},
-        {"rule": "score", "scored": "letter", "calibrated": True, "permuted": True},
-        {"rule": "score", "scored": "text", "calibrated": True},
-    ],
-    "text-classification": [
-        {"model": "svm", "asked": "score", "shots": 2, "calibrated": True},
-        {"model": "neighbours", "neighbours": 8, "asked": "score", "alone": True, "candidates": 3},
-        {"model": "centroids", "asked": "words"},
-    ],
-    "exact-answer": [{"route": "none", "asked": True, "samples": 3}, {"route": "exact", "line": "none", "asked": True}],
+FEW: dict[str, Callable[[Path], Path]] = {
+    "multiple-choice": lambda root: choice_task(root, 8),
+    "text-classification": lambda root: text_task(root, 20),
+    "exact-answer": lambda root: walk_task(root, 2),
 }
+"""Each question is thought about in hundreds of tokens: with many of them it would take minutes."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(MAKERS))
+@pytest.mark.parametrize("kind", ASKING)
 def test_agents_answer_every_item_with_a_real_model(tmp_path: Path, kind: str) -> None:
-    # Each question is thought about in hundreds of tokens: few of them, or it takes ten minutes.
-    root = choice_task(tmp_path / "task", 12) if kind == "multiple-choice" else MAKERS[kind](tmp_path / "task")
+    root = FEW[kind](tmp_path / "task")
     found, schema = find_kind(asking(root, LOCAL))
     recipes = [found.recipe.model_validate(recipe) for recipe in RECIPES[kind]]
     agents = write_agents(found, schema, recipes, tmp_path)
@@ -120,7 +129,7 @@ TOLD: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(MAKERS))
+@pytest.mark.parametrize("kind", ASKING)
 @pytest.mark.parametrize("model", OTHERS, ids=lambda model: model.dialect)
 def test_agents_hand_in_what_a_model_of_either_dialect_says(tmp_path: Path, kind: str, model: CalledModel) -> None:
     root = MAKERS[kind](tmp_path / "task")

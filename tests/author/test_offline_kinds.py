@@ -63,14 +63,14 @@ def make(root: Path, public: dict[str, str], answers: dict[str, Any], evaluator:
     return root
 
 
-def text_task(root: Path) -> Path:
+def text_task(root: Path, count: int = 100) -> Path:
     generator = random.Random(1)
 
     def text(topic: str) -> str:
         words = TOPICS[topic].split() * 2 + [f"word{generator.randrange(90)}" for _ in range(60)]
         return " ".join(generator.choices(words, k=14))
 
-    rows = [(f"t{k}", topic := generator.choice(list(TOPICS)), text(topic)) for k in range(400)]
+    rows = [(f"t{k}", topic := generator.choice(list(TOPICS)), text(topic)) for k in range(300 + count)]
     table = "".join(f"{key},{words},{topic}\n" for key, topic, words in rows[:300])
     public = {
         "train.csv": f"id,text,topic\n{table}",
@@ -93,10 +93,10 @@ def knight_moves(size: int, start: tuple[int, int]) -> dict[tuple[int, int], int
     return found
 
 
-def walk_task(root: Path) -> Path:
-    """24 walks over five squares, solved by trying every order; and six positions with a mate in one."""
+def walk_task(root: Path, count: int = 24) -> Path:
+    """So many walks over five squares, solved by trying every order; and three positions with one best move."""
     generator, problems, answers = random.Random(2), [], {}
-    for number in range(24):
+    for number in range(count):
         size = generator.choice((7, 9, 12))
         squares = generator.sample([(a, b) for a in range(size) for b in range(size)], k=6)
         apart = {square: knight_moves(size, square) for square in squares}

@@ -21,7 +21,7 @@ from sia.environment import agent_environment
 from sia.jail.choose import choose_jail
 from sia.task.catalog import find_bundled
 from sia.task.check.attacks import Attack
-from sia.task.check.trial import Trial, try_evaluator
+from sia.task.check.trial import Trial, try_alone
 from sia.task.fetch import prepare_task
 from sia.task.package import TaskPackage, load_task
 from tests.author.test_offline_kinds import brief_of
@@ -67,7 +67,7 @@ def try_program(task: TaskPackage, python: Path, source: str, **beside: str) -> 
         for name, text in beside.items():
             (folder / name.replace("__", ".")).write_text(text)
 
-    return try_evaluator(task, python, choose_jail("auto"), Attack("program", fill))
+    return try_alone(task, python, choose_jail("auto"), Attack("program", fill))
 
 
 def program(body: str, before: str = "") -> str:

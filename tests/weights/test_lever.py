@@ -130,7 +130,7 @@ def test_a_training_that_fails_costs_its_generation_only(tmp_path: Path, base: P
 
 @pytest.mark.slow
 def test_a_run_killed_in_training_goes_on_from_the_checkpoint(tmp_path: Path, base: Path) -> None:
-    plan = toy_plan("ppo", steps=150, checkpoint_seconds=0.2)
+    plan = toy_plan("ppo", steps=150, seed=1, checkpoint_seconds=0.2)
     scripts = {1: {AGENT_FILE: AGENT}, 2: {DECISION_FILE: decision("weights", plan)}}
     task = make_toy_task(tmp_path / "task", scripts)
     argv = [sys.executable, "-m", "tests.weights.play", str(task), str(tmp_path / "runs"), str(base), "2"]
