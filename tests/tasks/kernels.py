@@ -31,6 +31,7 @@ CHEATS = {
     "output-aliased-to-the-input": "changes its inputs",
     "output-cached-between-calls": "wrong at",
     "process-left-behind": "leaves processes running",
+    "process-without-its-first-thread": "leaves processes running",
     "reference-slowed-down": "scheduled",
     "results-forged": "wrong at",
     "timer-patched-nothing-computed": "wrong at",
