@@ -121,6 +121,7 @@ return train * 0.4 + 0.6 * whole * (np.arange(train.shape[1]) == train.sum(axis=
 REFUSED = {
     "infinite": ("return np.where(train > 0, np.inf, 0.0)", "not finite"),
     "too large to add up": ("return train * 1e300", "above"),
+    "cells that hardly add up": ("return train * 1e-320", "adds up to less than 1e-09"),
     "other way round": ("return train.T", "shape"),
     "nothing": ("return None", "shape|raised"),
     "time stolen": ("time.sleep(60)\nreturn train", "took longer than 5 s"),
