@@ -44,7 +44,7 @@ def programs(folder: Path) -> list[tuple[str, Path]]:
     from sia.author.offline.__main__ import render_agent
     from sia.author.offline.kinds.matrix import MATRIX, MatrixRecipe, MatrixSchema
 
-    schema = MatrixSchema(("train", "seed", "seconds"), 0.1)
+    schema = MatrixSchema(0.1)
     sources = {name: render_agent(MATRIX, MatrixRecipe.model_validate(r), schema, 0) for name, r in METHODS.items()}
     before = {name: source.split("def denoise(")[0] for name, source in sources.items()}
     for name, expression in CHEATS.items():
