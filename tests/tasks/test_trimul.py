@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
 TASK = prepare_task(find_bundled("trimul"), print)
 MODULES = ("reference", "arena", "cases", "confine", "workers", "cpu_track", "gpu_track", "triton_side")
-LANDLOCK = sys.platform == "linux" and ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)) > 0
+LANDLOCK = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)) if sys.platform == "linux" else 0
+"""The kernel's version of it; from 6 on, signals are shut in."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_honest_candidate_is_scored_with_items(bench: Any) -> None:  # noqa: ANN
 def refused(folder: Path, text: str, reason: str) -> None:
     done = evaluate(folder, text)
     assert done.returncode != 0, done.stdout
-    assert reason in done.stderr, done.stderr
+    assert re.search(reason, done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") <= 1, done.stderr
     assert [p.name for p in folder.iterdir()] == ["kernel.py"]
@@ -89,8 +91,8 @@ def test_every_cheat_of_the_task_is_tried() -> None:
 
 @pytest.mark.parametrize("name", sorted(FAILING))
 def test_failing_candidate_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
-    if name == "ends its parent" and not LANDLOCK:
-        pytest.skip("this kernel has no Landlock")
+    if name == "ends its parent" and LANDLOCK < 6:
+        pytest.skip("this kernel's Landlock shuts no signals in")
     refused(tmp_path, *FAILING[name])
 
 
