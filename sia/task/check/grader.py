@@ -93,7 +93,11 @@ def _untried(
     trivial = [trial for trial in first if trial.attack.trivial]
     unscored = not any(trial.score for trial in trivial)
     shown = form is not None or sample_program(task) is not None
-    if (not shown and not own_attacks(task)) or (form and form.guessed and unscored):
+    brought = own_attacks(task)
+    if brought and unscored and task.manifest.metric.baseline is None:
+        told = f"nothing says what the task's {len(brought)} own cheats must not beat"
+        yield Finding(breach_of(task), "task.toml", told, "state the `baseline` of [metric]")
+    if (not shown and not brought) or (form and form.guessed and unscored):
         told = "there is no sample submission, so only what needs no knowledge of the form was tried"
         yield Finding("warning", name, told, "a public sample_submission.csv or .json shows the form")
     elif shown and unscored:
