@@ -42,6 +42,8 @@ class Attack:
     """It plays by the rules, and leaves items out."""
     alone: bool = False
     """It is about how the evaluator starts, or what it starts: it needs a start of its own."""
+    once: bool = False
+    """It is not tried a second time: what it would score may be measured, and differ."""
 
 
 def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
@@ -52,7 +54,7 @@ def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
 def own_attacks(task: TaskPackage) -> list[Attack]:
     """What the task itself brings: each folder in data/private/cheats is a submission that deserves nothing."""
     folders = _own_cheats(task)
-    return [Attack(f"the task's own cheat {folder.name}", partial(_copy, folder), alone=True) for folder in folders]
+    return [Attack(f"the task's own cheat {folder.name}", partial(_copy, folder), once=True) for folder in folders]
 
 
 def _own_cheats(task: TaskPackage) -> list[Path]:
