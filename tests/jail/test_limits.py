@@ -119,13 +119,20 @@ def test_fork_bomb_is_stopped(jail: Jail, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_memory_over_many_processes_is_stopped(jail: Jail, tmp_path: Path) -> None:
-    code = (
-        "import os, time\n"
-        "for _ in range(5):\n"
-        "    if os.fork() == 0: held = bytearray(os.urandom(60 << 20)); time.sleep(60)\n"
-        "time.sleep(60)"
-    )
+@pytest.mark.parametrize("ending", ["time.sleep(60)", LEADER_ENDS], ids=["whole", "without first threads"])
+def test_memory_over_many_processes_is_stopped(ending: str, jail: Jail, tmp_path: Path) -> None:
+    code = f"""
+import ctypes, os, platform, threading, time
+def hold():
+    time.sleep(0.2)
+    held = bytearray(os.urandom(60 << 20))
+    time.sleep(60)
+for _ in range(5):
+    if os.fork() == 0:
+        threading.Thread(target=hold).start()
+        {ending}
+time.sleep(60)
+"""
     outcome = run(jail, tmp_path, code, Limits(seconds=30, memory_bytes=150 * MIB))
     assert outcome.stopped_by == "memory limit of 150 MiB"
     assert living(tmp_path) == []
