@@ -20,7 +20,8 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
 TASK = prepare_task(find_bundled("trimul"), print)
 MODULES = ("reference", "arena", "cases", "confine", "workers", "cpu_track", "gpu_track", "triton_side")
-LANDLOCK = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)) if sys.platform == "linux" else 0
+LINUX = sys.platform == "linux"
+LANDLOCK = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)) if LINUX else 0
 """The kernel's version of it; from 6 on, signals are shut in."""
 
 
