@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sia.author.offline.__main__ import render_agent
-from sia.author.offline.kinds.matrix import MATRIX, MatrixRecipe, look_at_program
+from sia.author.offline.kinds.matrix import MATRIX, MatrixRecipe, MatrixSchema, look_at_program
 from sia.environment import agent_environment
 from sia.jail.choose import choose_jail
 from sia.task.catalog import find_bundled
@@ -32,8 +32,8 @@ SMALL: dict[str, Any] = {"seed": "5", "sets": 2, "cells": 400, "genes": 600, "ce
 HEAD = "import os, sys, time\nimport numpy as np\n"
 
 
-def module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"scrna_{name}", PUBLIC / f"{name}.py")
+def module(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"scrna_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
@@ -42,7 +42,7 @@ def module(name: str) -> ModuleType:
     return found
 
 
-metrics, simulation = module("metrics"), module("simulate")
+metrics, simulation = module(PUBLIC / "metrics.py"), module(PUBLIC / "simulate.py")
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +304,30 @@ def test_published_gate_lets_a_tiny_matrix_through_and_ours_does_not() -> None:
         scores = metrics.score(matrix, train, test)
         assert scores.published_poisson > 0.9
         assert scores.poisson < metrics.MIN_POISSON
+
+
+def test_mass_that_is_put_aside_beyond_the_best_honest_program_gains_little(tmp_path: Path) -> None:
+    """The guards leave something open: docs/denoising.md says how much, and more is refused."""
+    train, test = drawn(0, 500, 3000)
+    commonest = np.argsort(np.argsort(-train.sum(axis=0))) < 60
+    honest = {}
+    for thinned in (False, True):
+        file = tmp_path / "denoise.py"
+        recipe = MatrixRecipe(method="low-rank", thinned=thinned)
+        file.write_text(render_agent(MATRIX, recipe, MatrixSchema(0.1), 0))
+        honest[thinned] = module(file).denoise(train, 0, 60.0)
+    factors = {False: (2.2, 4.0), True: (1.2, 1.6)}
+    powers = {False: (1.2, 1.6), True: (1.05, 1.2)}
+    best = metrics.score(honest[True], train, test)
+    assert best.refusal() is None
+    kept = []
+    for thinned, matrix in honest.items():
+        scaled = [matrix * np.where(commonest, factor, 1.0) for factor in factors[thinned]]
+        some, more = zip(scaled, [matrix**power for power in powers[thinned]], strict=True)
+        kept += [scores for each in some if not (scores := metrics.score(each, train, test)).refusal()]
+        assert all(metrics.score(each, train, test).refusal() for each in more)
+    assert kept
+    assert max(scores.mse for scores in kept) - best.mse < 0.05
 
 
 def test_simulations_are_as_told() -> None:
