@@ -9,6 +9,7 @@ import pytest
 
 from sia.author.brief import AGENT_FILE, DECISION_FILE
 from sia.cli.live import summary
+from sia.gateway.journal import CALLS_FILE, read_calls
 from sia.store.catalog import generations_of, read_generation
 from sia.store.ledger import read_ledger
 from sia.store.records import RunRecord
@@ -71,6 +72,9 @@ def test_a_run_trains_serves_inherits_and_stacks(tmp_path: Path, base: Path) -> 
     assert second.adapter in prompt
     _no_canary(jail, run)
     _two_by_two(final, second.adapter)
+    calls = read_calls(run / CALLS_FILE)
+    assert any(call.generation == 0 for call in calls)
+    assert final.tokens == sum(call.input_tokens + call.output_tokens for call in calls)
 
 
 def _two_by_two(final: RunRecord, adapter: str | None) -> None:
