@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sia.errors import HostError
 from sia.events import Emit, GenerationFinished, Progress, RunFinished, RunStarted, StageOutput, StageStarted
+from sia.gateway.trace import spending_of
 from sia.jail.protocol import OnLine
 from sia.score.verdict import compare
 from sia.stages.attribution import attribute
@@ -17,7 +18,7 @@ from sia.stages.measured import measured_again
 from sia.stages.session import CapReachedError, Session
 from sia.stages.target import run_stage
 from sia.stages.training import train_stage
-from sia.store.records import FinalScores, RunRecord, Stage
+from sia.store.records import FinalScores, RunRecord, Spending, Stage
 from sia.store.run_directory import resume_command
 
 STAGES: dict[Stage, Callable[[Session, OnLine], None]] = {
@@ -131,13 +132,15 @@ def stop_reason(session: Session, seconds: float) -> str | None:
 def _write(session: Session, record: RunRecord, status: str, reason: str | None = None) -> RunRecord:
     """Brings `run.json` up to date. Sealed scores are opened at the end only."""
     progress = session.progress
+    # Of the agents that are scored beside the generations, to tell what each lever is worth.
+    beside = spending_of(session.gateway.calls_of(0)) if session.gateway else Spending()
     update: dict[str, object] = {
         "status": status,
         "generations": len(progress.generations),
         "best": progress.best,
-        "cost": round(sum(generation.cost for generation in progress.generations), 9),
-        "tokens": sum(generation.tokens for generation in progress.generations),
-        "unpriced_calls": sum(generation.unpriced_calls for generation in progress.generations),
+        "cost": round(beside.cost + sum(generation.cost for generation in progress.generations), 9),
+        "tokens": beside.tokens + sum(generation.tokens for generation in progress.generations),
+        "unpriced_calls": beside.unpriced + sum(generation.unpriced_calls for generation in progress.generations),
         "max_gen": session.settings.max_gen,
         "max_turns": session.settings.max_turns,
         "max_cost": session.settings.max_cost,

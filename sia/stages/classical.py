@@ -81,6 +81,7 @@ def _write(session: Session, staging: Path, workspace: Path, on_line: OnLine) ->
             Mount(session.task.public_dir),
             *own_mounts(WRITER.python),
         ),
+        protected=(session.task.private_dir,),
         environment=program_environment(workspace, WRITER.python),
     )
     outcome = session.jail.run(command, on_line)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from sia.author.brief import DECISION_FILE, HANDED_ON
 from sia.author.decision import parse_decision
 from sia.author.program import BOOT
+from sia.jail.devices import gpu_mounts
 from sia.jail.program import program_environment
 from sia.jail.protocol import Command, Limits, Mount, OnLine, Outcome
 from sia.plainfile import read_plain
@@ -138,16 +139,16 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
     bounds = {"hour-cost": session.settings.machine_cost or 0.0}
     if (most := _most_cost(session, plan)) is not None:
         bounds["most-cost"] = most
-    python = Path(sys.executable)
+    python, given = Path(sys.executable), session.settings
     return Command(
         argv=(str(python), "-P", str(BOOT), TRAINER, *(f"--{name}={value}" for name, value in (told | bounds).items())),
         cwd=place.out,
         log=place.log,
         limits=Limits(
             seconds=plan.limits.seconds + START_SECONDS,
-            memory_bytes=int(plan.limits.memory_bytes * MEMORY_SHARE),
-            processes=MAX_PROCESSES,
-            disk_bytes=MAX_DISK_BYTES,
+            memory_bytes=min(int(plan.limits.memory_bytes * MEMORY_SHARE), given.limit_memory or sys.maxsize),
+            processes=given.limit_processes or MAX_PROCESSES,
+            disk_bytes=given.limit_disk or MAX_DISK_BYTES,
         ),
         mounts=(
             Mount(place.author),
@@ -157,7 +158,9 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
             Mount(place.out, writable=True),
             Mount(place.work, writable=True),
             *own_mounts(python),
+            *(gpu_mounts() if given.gpu else ()),
         ),
+        protected=(session.task.private_dir,),
         environment=program_environment(place.out, python),
     )
 
@@ -234,7 +237,8 @@ def _record(
 def _spending(session: Session, told: TrainingOutcome | None, outcome: Outcome | None) -> Spending:
     """What the training cost: this machine's time at its price, or what Tinker's tokens cost where that is known."""
     if outcome is not None:
-        return Spending(cost=round(outcome.seconds / 3600.0 * (session.settings.machine_cost or 0.0), 9))
+        price = (session.settings.machine_cost or 0.0) / 3600.0
+        return Spending(cost=round(max(outcome.seconds * price, told.cost if told else 0.0), 9))
     if told is None or not told.tokens:
         return Spending()
     return Spending(cost=round(told.cost, 9), unpriced=0 if told.cost else 1)

@@ -32,6 +32,8 @@ class Health:
     far: int = 0
     even: int = 0
     recent: list[float] = field(default_factory=list)
+    graded: bool = True
+    """Whether a reward of 1 means a right answer; a vote's only means that all agree."""
 
     def look(
         self,
@@ -73,7 +75,7 @@ class Health:
         if self.even < PATIENCE:
             return None
         mean = sum(self.recent) / len(self.recent)
-        if mean >= SOLVED:
+        if self.graded and SOLVED <= mean <= 1.0 + 1e-9:
             return Fault("solved", f"step {step}: every sampled answer of the last {PATIENCE} steps had full reward")
         return Fault(
             "collapsed",

@@ -5,12 +5,12 @@ of a remote one.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sia.weights.health import Fault, Health
 from sia.weights.outcome import METRICS_FILE, StepMetrics
@@ -19,8 +19,8 @@ from sia.weights.schedule import progress_line
 
 VALIDATIONS = 2
 """Times that the adapter is validated in a training, the end included: each costs as much as a dozen steps."""
-RESERVE = 0.9
-"""Share of the time limit, and of a cost limit, that steps may fill; the rest is for loading, validation, saving."""
+RESERVE = 0.95
+"""Share of the time limit, and of a cost limit, that steps and validation may fill; the rest is for saving."""
 MEASURED_STEPS = 5
 FEW_STEPS = 0.05
 """Share of the steps by which their number is not changed again."""
@@ -44,6 +44,11 @@ class Marks(BaseModel):
     best: float | None = None
     best_step: int = 0
     validated: bool = False
+    validation_seconds: float = 0.0
+    """The longest validation so far: one is due after the last step."""
+    validation_cost: float = 0.0
+    """US dollars of the dearest one."""
+    health: Health = Field(default_factory=Health)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,10 @@ class Engine(Protocol):
         """Makes a start from here possible; `seconds` have passed since the training began."""
         ...
 
+    def restore(self) -> int | None:
+        """Takes the weights back to the last checkpoint, and tells its step; None where there is none."""
+        ...
+
     def exceeded(self) -> Fault | None:
         """A limit of its own that was passed, such as memory."""
         ...
@@ -102,13 +111,19 @@ class Course:
     say: Say
     started: float
     """On the clock of `time.monotonic`."""
-    validation_cost: float = 0.0
-    """US dollars of the dearest validation so far: one is due after the last step."""
+    lost: float = 0.0
+    """US dollars of steps that a kill undid: they are paid for."""
 
     @property
     def seconds(self) -> float:
         """Since the training began, earlier sittings included."""
         return self.marks.seconds + time.monotonic() - self.started
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars so far, earlier sittings included; None: the price is not known."""
+        cost = self.engine.cost(self.seconds)
+        return None if cost is None else cost + self.lost
 
 
 @dataclass
@@ -125,43 +140,49 @@ class _Pace:
 
 def take_steps(course: Course) -> Fault | None:
     """Steps from where the marks stand to the last one; the fault that ended them, if any."""
-    plan, marks, engine, health = course.plan, course.marks, course.engine, Health()
+    plan, marks, engine, health = course.plan, course.marks, course.engine, course.marks.health
+    health.graded = plan.reward.kind != "majority"
+    before_the_kill = _read_metrics(course)
+    if before_the_kill:
+        _count_in(course, before_the_kill[-1])
     if not marks.validated:
         marks.before = marks.best = _validate(course)
         marks.validated = True
         course.say(f"before the first step: validation reward {_number(marks.before)}")
     saved = time.monotonic()
     pace = _Pace([], [])
-    with _metrics_file(course) as metrics:
+    with _metrics_file(course, before_the_kill) as metrics:
         while marks.step < marks.steps:
             if fault := _limit_reached(course, pace):
-                if pace.durations:
-                    _consider(course)
+                if marks.step:
+                    _consider(course, marks.step)
                 return fault
-            start, before = time.monotonic(), engine.cost(course.seconds) or 0.0
+            start, before = time.monotonic(), course.cost or 0.0
             report = engine.step()
             fault = health.look(
                 marks.step + 1, report.loss, report.gradient_norm, report.reward, report.kl, report.spread
             )
             if fault is not None and fault.ended == "not finite":
                 # The weights are spoilt: the last checkpoint counts.
+                if (restored := engine.restore()) is not None:
+                    _consider(course, restored)
                 return fault
             fault = fault or engine.exceeded()
             marks.step += 1
             marks.tokens += report.tokens
             pace.durations.append(time.monotonic() - start)
-            pace.costs.append((engine.cost(course.seconds) or 0.0) - before)
+            pace.costs.append((course.cost or 0.0) - before)
             line = _metrics(course, report, pace)
             metrics.write(line.model_dump_json() + "\n")
             metrics.flush()
             course.say(progress_line(line, marks.steps, _left(course, pace)))
             if fault is not None:
-                _consider(course)
+                _consider(course, marks.step, spoilt=fault.ended in ("diverged", "collapsed"))
                 return fault
             if len(pace.durations) % MEASURED_STEPS == 0:
                 _fit(course, pace)
             if marks.step == marks.steps or marks.step % -(-marks.steps // VALIDATIONS) == 0:
-                _consider(course)
+                _consider(course, marks.step)
             if time.monotonic() - saved > plan.checkpoint_seconds or marks.step == marks.steps:
                 engine.checkpoint(course.seconds)
                 saved = time.monotonic()
@@ -175,52 +196,66 @@ def end_reason(fault: Fault | None, left: bool) -> str:
     return "" if left else "no checkpoint was better on the validation rows than the model at the start"
 
 
+def last_look(course: Course) -> None:
+    """Validates once more, and keeps what is better, after a fault from outside that left the weights whole."""
+    if course.marks.step > course.marks.best_step:
+        _consider(course, course.marks.step)
+
+
 def _limit_reached(course: Course, pace: _Pace) -> Fault | None:
     marks, limit = course.marks, course.plan.limits.seconds
-    if course.seconds > limit:
+    if course.seconds + marks.validation_seconds > limit:
         return Fault("time limit", f"{limit:g} s reached at step {marks.step} of {marks.steps}")
-    spent, most = course.engine.cost(course.seconds), course.most_cost
+    spent, most = course.cost, course.most_cost
     if most is None or spent is None:
         return None
     following = max(pace.costs[1:] or pace.costs, default=0.0)
-    if spent + following + course.validation_cost > most:
-        told = f"${spent:.4g} spent, the next step may cost ${following:.4g}, validation ${course.validation_cost:.4g}"
+    if spent + following + marks.validation_cost > most:
+        told = f"${spent:.4g} spent, the next step may cost ${following:.4g}, validation ${marks.validation_cost:.4g}"
         return Fault("cost limit", f"${most:.4g} reached at step {marks.step} of {marks.steps} ({told})")
     return None
 
 
 def _fit(course: Course, pace: _Pace) -> None:
     """As many steps, and with them the schedule, as the limits allow at speed and cost so far; small changes wait."""
-    plan, marks, limits = course.plan, course.marks, course.plan.limits
-    left = {f"{limits.seconds:g} s": (RESERVE * limits.seconds - course.seconds, pace.each(pace.durations))}
-    spent = course.engine.cost(course.seconds)
-    if course.most_cost is not None and spent is not None:
-        rest = RESERVE * course.most_cost - spent - VALIDATIONS * course.validation_cost
+    plan, marks = course.plan, course.marks
+    due = 1 if 2 * marks.step >= marks.steps else VALIDATIONS
+    limit = plan.limits.seconds
+    rest = RESERVE * limit - course.seconds - due * marks.validation_seconds
+    left = {f"{limit:g} s": (rest, pace.each(pace.durations))}
+    if course.most_cost is not None and (spent := course.cost) is not None:
+        rest = RESERVE * course.most_cost - spent - due * marks.validation_cost
         left[f"${course.most_cost:.4g}"] = rest, pace.each(pace.costs)
     fitting = {limit: int(rest / max(each, 1e-12)) for limit, (rest, each) in left.items()}
-    limit = min(fitting, key=lambda name: fitting[name])
-    steps = min(plan.steps, marks.step + max(1, fitting[limit]))
+    narrowest = min(fitting, key=lambda name: fitting[name])
+    steps = min(plan.steps, marks.step + max(1, fitting[narrowest]))
     if steps != marks.steps and abs(steps - marks.steps) >= FEW_STEPS * marks.steps:
         marks.steps = steps
-        course.say(f"{limit} allow {steps} of {plan.steps} steps" + ": shortened" * (steps < plan.steps))
+        told = f"{narrowest} allow {steps} of {plan.steps} steps"
+        course.say(told + ": shortened" * (steps < plan.steps))
 
 
-def _consider(course: Course) -> None:
-    """Validates, and keeps the adapter when it is the best so far; without validation the latest is."""
+def _consider(course: Course, step: int, spoilt: bool = False) -> None:
+    """Validates, and keeps the adapter of `step` when it is the best so far.
+
+    Without validation the latest is kept, unless it is spoilt by what ended the training.
+    """
     marks = course.marks
     found = _validate(course)
     if found is not None:
-        course.say(f"step {marks.step}: validation reward {found:.3f} (before {_number(marks.before)})")
+        course.say(f"step {step}: validation reward {found:.3f} (before {_number(marks.before)})")
+    elif spoilt:
+        return
     if found is None or marks.best is None or found > marks.best or (found == marks.best and marks.best_step):
         course.engine.keep()
-        marks.best, marks.best_step = found, marks.step
+        marks.best, marks.best_step = found, step
 
 
 def _validate(course: Course) -> float | None:
-    before = course.engine.cost(course.seconds) or 0.0
+    marks, start, before = course.marks, time.monotonic(), course.cost or 0.0
     found = course.engine.validate()
-    spent = (course.engine.cost(course.seconds) or 0.0) - before
-    course.validation_cost = max(course.validation_cost, spent)
+    marks.validation_seconds = max(marks.validation_seconds, time.monotonic() - start)
+    marks.validation_cost = max(marks.validation_cost, (course.cost or 0.0) - before)
     return found
 
 
@@ -241,20 +276,32 @@ def _metrics(course: Course, report: StepReport, pace: _Pace) -> StepMetrics:
         tokens=course.marks.tokens,
         tokens_per_second=report.tokens / max(pace.durations[-1], 1e-9),
         seconds=course.seconds,
+        cost=course.cost,
     )
 
 
-def _metrics_file(course: Course) -> TextIO:
-    """The file of metrics, without the lines of steps that were lost with a kill."""
-    file = course.work / METRICS_FILE
-    kept = []
+def _read_metrics(course: Course) -> list[StepMetrics]:
+    """What earlier sittings wrote, up to a line that a kill cut short."""
+    file, read = course.work / METRICS_FILE, list[StepMetrics]()
     if file.exists():
         for line in file.read_text(encoding="utf-8").splitlines():
             try:
-                if StepMetrics.model_validate_json(line).step <= course.marks.step:
-                    kept.append(line)
+                read.append(StepMetrics.model_validate_json(line))
             except ValueError:
                 break
+    return read
+
+
+def _count_in(course: Course, last: StepMetrics) -> None:
+    """Adds what was spent after the last checkpoint, on steps that have to be taken again."""
+    course.marks.seconds = max(course.marks.seconds, last.seconds)
+    course.lost = max(0.0, (last.cost or 0.0) - (course.cost or 0.0))
+
+
+def _metrics_file(course: Course, earlier: Sequence[StepMetrics]) -> TextIO:
+    """The file of metrics, without the lines of steps that were lost with a kill."""
+    file = course.work / METRICS_FILE
+    kept = [line.model_dump_json() for line in earlier if line.step <= course.marks.step]
     file.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
     return file.open("a", encoding="utf-8")
 

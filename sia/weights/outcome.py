@@ -40,6 +40,7 @@ class StepMetrics(BaseModel):
     tokens: int = Field(description="read and written so far")
     tokens_per_second: float
     seconds: float = Field(description="since the training began, earlier sittings included")
+    cost: float | None = Field(default=None, description="US dollars so far; None: the price is not known")
 
 
 class TrainingOutcome(BaseModel):
@@ -54,7 +55,7 @@ class TrainingOutcome(BaseModel):
     adapter_step: int = Field(default=0, description="the step that the adapter was taken at")
     tokens: int = 0
     seconds: float = 0.0
-    cost: float = Field(default=0.0, description="US dollars at Tinker, where the prices are known")
+    cost: float = Field(default=0.0, description="US dollars, where the prices are known")
     before: float | None = Field(default=None, description="validation reward of the model at the start")
     after: float | None = Field(default=None, description="validation reward of the adapter that was left")
     device: str = ""

@@ -117,7 +117,7 @@ class Optimiser(_Table):
 
 
 class PlanLimits(_Table):
-    """What one update may use. The run's own limits bind as well."""
+    """What one update may use. The run's limits of memory and disk, and its caps in dollars, bind as well."""
 
     seconds: float = Field(default=600.0, ge=1, le=86_400, description="wall clock; training ends in order before it")
     memory_bytes: int = Field(default=8 << 30, ge=256 << 20, le=1 << 40, description="resident, of the trainer")

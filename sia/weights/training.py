@@ -10,6 +10,7 @@ import resource
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from sia.store.run_directory import remove
 from sia.weights.checkpoints import best_adapter, has_best, load_checkpoint, save_best, save_checkpoint
 from sia.weights.examples import Examples
 from sia.weights.health import Fault
-from sia.weights.loop import Course, Marks, Say, StepReport, end_reason, take_steps
+from sia.weights.loop import Course, Marks, Say, StepReport, end_reason, last_look, take_steps
 from sia.weights.model import Policy, load_policy
 from sia.weights.outcome import ADAPTER_CONFIG, ADAPTER_WEIGHTS, METRICS_FILE, TrainingOutcome
 from sia.weights.plan import PlanError, TrainingPlan, parse_plan
@@ -97,6 +98,11 @@ class _Trainer:
         now = self.marks.model_copy(update={"seconds": seconds})
         save_checkpoint(self.job.work, self.policy, self.optimiser, now)
 
+    def restore(self) -> int | None:
+        """See the protocol."""
+        marks = load_checkpoint(self.job.work, self.policy, self.optimiser, self.marks.digest)
+        return marks.step if marks else None
+
     def exceeded(self) -> Fault | None:
         """See the protocol."""
         peak = peak_memory()
@@ -139,7 +145,10 @@ def train(job: Job, say: Say) -> TrainingOutcome:
         if "memory" not in str(error) and "alloc" not in str(error).lower():
             raise
         fault = _out_of_memory(trainer.marks, error)
-    return _leave(trainer, fault, course.seconds)
+    if fault and fault.ended in ("out of memory", "disk full"):
+        with suppress(OSError, RuntimeError, MemoryError):
+            last_look(course)
+    return _leave(trainer, fault, course)
 
 
 def _prepare(job: Job, say: Say) -> _Trainer:
@@ -165,12 +174,13 @@ def _prepare(job: Job, say: Say) -> _Trainer:
 
 
 def _empty(folder: Path) -> None:
-    """Removes what another training left; the folder itself may be a mount."""
+    """Removes what another training left, but for what tells its cost; the folder itself may be a mount."""
     for entry in folder.iterdir():
-        remove(entry)
+        if entry.name != METRICS_FILE:
+            remove(entry)
 
 
-def _leave(trainer: _Trainer, fault: Fault | None, seconds: float) -> TrainingOutcome:
+def _leave(trainer: _Trainer, fault: Fault | None, course: Course) -> TrainingOutcome:
     """Puts the best adapter into the output folder, if the training made one that is better than the start."""
     job, marks = trainer.job, trainer.marks
     left = has_best(job.work)
@@ -187,7 +197,8 @@ def _leave(trainer: _Trainer, fault: Fault | None, seconds: float) -> TrainingOu
         steps=marks.step,
         adapter_step=marks.best_step,
         tokens=marks.tokens,
-        seconds=seconds,
+        seconds=course.seconds,
+        cost=course.cost or 0.0,
         before=marks.before,
         after=marks.best if left else None,
         device=str(trainer.policy.device),

@@ -1,8 +1,8 @@
 """What adapters cost: `python -m tests.benchmarks.weights [--model local/smollm2-135m] [--steps 6]`.
 
-Training is paired with a plain loop of peft and transformers on the same rows: right-padded batches in the order of the
-file, the loss that `labels` give, 16 rows a step. Both take turns, step by step, in one process; processor seconds
-count, so that other work on the machine does not. Serving is paired with one forward pass of peft for each prompt.
+Training is paired with a plain loop of peft and transformers on the same batches of 16 rows: right-padded, with the loss
+of the label's token alone. Both take turns, step by step, in one process, and count the tokens of the prompts; processor
+seconds count, so that other work on the machine does not. Serving is paired with one forward pass of peft for each prompt.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def our_step(base: Path, public: Path) -> Callable[[], int]:
     from sia.weights.plan import parse_plan
     from sia.weights.rewards import reward_of
     from sia.weights.scoring import choice_tokens
-    from sia.weights.training import batch_of
+    from sia.weights.schedule import batch_of
     from sia.weights.update import take_step
 
     plan = parse_plan(plan_text(1000))
@@ -90,14 +90,18 @@ def our_step(base: Path, public: Path) -> Callable[[], int]:
 
 
 def plain_step(base: Path, public: Path) -> Callable[[], int]:
-    """One step of a plain loop of peft and transformers; gives the tokens of its rows, padding left out."""
+    """One step of a plain loop of peft and transformers; gives the tokens of its rows."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from sia.weights.examples import read_examples
     from sia.weights.model import compute_dtype
+    from sia.weights.plan import parse_plan
+    from sia.weights.schedule import batch_of
 
-    rows = [json.loads(line) for line in (public / "rows.jsonl").read_text().splitlines()]
+    plan = parse_plan(plan_text(1000))
+    examples = read_examples(plan.data, public, 0).train
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     dtype = compute_dtype(torch.device("cpu"))
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, local_files_only=True)
@@ -107,14 +111,16 @@ def plain_step(base: Path, public: Path) -> Callable[[], int]:
 
     def step() -> int:
         nonlocal done
-        part = [rows[(done * BATCH + i) % len(rows)] for i in range(BATCH)]
         done += 1
-        batch: Any = tokenizer([f"{r['prompt']} {r['answer']}" for r in part], return_tensors="pt", padding=True)
-        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        part = batch_of(examples, plan, done)
+        batch: Any = tokenizer([f"{e.prompt} {e.answer}" for e in part], return_tensors="pt", padding=True)
+        prompts = torch.tensor([len(tokenizer(e.prompt).input_ids) for e in part])
+        asked = torch.arange(batch["input_ids"].shape[1])[None, :] < prompts[:, None]
+        labels = batch["input_ids"].masked_fill(asked | (batch["attention_mask"] == 0), -100)
         model(**batch, labels=labels).loss.backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        return int(batch["attention_mask"].sum())
+        return int(prompts.sum())
 
     return step
 

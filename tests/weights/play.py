@@ -14,6 +14,7 @@ from sia.jail.protocol import Command, OnLine, Outcome
 from sia.loop import run_generations
 from sia.settings import RunSettings
 from sia.stages.session import Session
+from sia.stages.training import TRAINER
 from sia.store.progress import fold
 from sia.store.records import RunRecord
 from sia.store.run_directory import create_run, read_run_record, reopen_run
@@ -51,15 +52,20 @@ for item, word in items.items():
 
 
 class SpyJail(ProcessJail):
-    """The plain jail; remembers every command."""
+    """The plain jail; remembers every command, and what lay before a trainer's eyes when it started."""
 
     def __init__(self) -> None:
         super().__init__()
         self.commands: list[Command] = []
+        self.shown: dict[Path, bytes] = {}
 
     def run(self, command: Command, on_line: OnLine | None = None) -> Outcome:
         """Runs it."""
         self.commands.append(command)
+        if TRAINER in command.argv:
+            folders = [m.path for m in command.mounts if not Path(sys.prefix).is_relative_to(m.path)]
+            files = [file for folder in folders for file in [folder, *folder.rglob("*")] if file.is_file()]
+            self.shown |= {file: file.read_bytes() for file in files if not file.is_relative_to(sys.prefix)}
         return super().run(command, on_line)
 
 

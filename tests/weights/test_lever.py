@@ -9,13 +9,13 @@ import pytest
 
 from sia.author.brief import AGENT_FILE, DECISION_FILE
 from sia.cli.live import summary
-from sia.stages.training import TRAINER
+from sia.gateway.journal import CALLS_FILE, read_calls
 from sia.store.catalog import generations_of, read_generation
 from sia.store.ledger import read_ledger
 from sia.store.records import RunRecord
 from sia.weights.adapter import adapter_digest
 from sia.weights.plan import EXAMPLES_FILE, REWARD_FILE
-from tests.weights.play import AGENT, decision, make_settings, make_toy_task, play_toy
+from tests.weights.play import AGENT, SpyJail, decision, make_settings, make_toy_task, play_toy
 from tests.weights.scripted_author import APART
 from tests.weights.toy import make_base, toy_plan
 
@@ -70,8 +70,11 @@ def test_a_run_trains_serves_inherits_and_stacks(tmp_path: Path, base: Path) -> 
     assert any("reward" in line for line in told)
     prompt = (run / "gen_3" / "feedback_agent_prompt.txt").read_text()
     assert second.adapter in prompt
-    _no_canary(jail.commands, run)
+    _no_canary(jail, run)
     _two_by_two(final, second.adapter)
+    calls = read_calls(run / CALLS_FILE)
+    assert any(call.generation == 0 for call in calls)
+    assert final.tokens == sum(call.input_tokens + call.output_tokens for call in calls)
 
 
 def _two_by_two(final: RunRecord, adapter: str | None) -> None:
@@ -88,19 +91,13 @@ def _two_by_two(final: RunRecord, adapter: str | None) -> None:
     assert any("weights alone" in line for line in summary(final))
 
 
-def _no_canary(commands: list, run: Path) -> None:  # type: ignore[type-arg]
-    """Nothing that a trainer could read, and nothing that it left, holds a private value."""
-    trainings = [c for c in commands if TRAINER in c.argv]
-    assert trainings
-    seen = {mount.path for command in trainings for mount in command.mounts}
-    assert not any(path.is_relative_to(run.parent.parent / "task" / "data" / "private") for path in seen)
-    own = Path(sys.prefix)
-    readable = [p for path in seen if path.exists() and not own.is_relative_to(path) for p in path.rglob("*")]
-    kept = [*readable, *(run / "gen_2" / "adapter").iterdir()]
-    assert len(kept) > 10
-    for file in kept:
-        if file.is_file() and not file.is_relative_to(own):
-            assert CANARY.encode() not in file.read_bytes(), file
+def _no_canary(jail: SpyJail, run: Path) -> None:
+    """Nothing that lay before a trainer's eyes, and nothing that it left, holds a private value."""
+    left = {file: file.read_bytes() for file in run.glob("gen_*/adapter/*")}
+    assert left
+    assert {"training.json", "train.jsonl", "model.safetensors"} <= {file.name for file in jail.shown}
+    for file, content in (jail.shown | left).items():
+        assert CANARY.encode() not in content, file
 
 
 @pytest.mark.slow
@@ -165,7 +162,9 @@ def test_an_author_may_bring_rows_and_reward_but_no_private_value(tmp_path: Path
     leaky = {**good, EXAMPLES_FILE: rows + json.dumps({"q": CANARY[:9] + APART + CANARY[9:], "a": "no"}) + "\n"}
     missing = {DECISION_FILE: decision("weights", plan), REWARD_FILE: reward}
     task = make_toy_task(tmp_path / "task", {1: {AGENT_FILE: AGENT}, 2: leaky, 3: missing, 4: good}, CANARY)
-    play_toy(task, make_settings(tmp_path, base, max_gen=4))
+    _, _, jail = play_toy(task, make_settings(tmp_path, base, max_gen=4))
+    assert EXAMPLES_FILE in {file.name for file in jail.shown}
+    _no_canary(jail, tmp_path / "runs" / "run_1")
     _, second, third, fourth = generations_of(tmp_path / "runs" / "run_1")
     assert "private values" in (second.failure or "")
     assert f"{EXAMPLES_FILE} is missing" in (third.failure or "")

@@ -12,6 +12,7 @@ from sia.author.offline.bandit import State, choose_move, learn, read_state
 from sia.author.offline.grammar import AnyKind, AnyMove, NotOfThisKind, Recipe
 from sia.author.offline.improvement import explain, own_estimate
 from sia.author.offline.kinds import find_kind
+from sia.score.model import Lever
 from sia.weights.plan import EXAMPLES_FILE
 
 
@@ -44,14 +45,18 @@ def main() -> None:
 
 def decide(kind: AnyKind, move: AnyMove | None, recipe: Recipe, schema: object, brief: Brief, workspace: Path) -> None:
     """`decision.json`, and where the weights are to change what they are trained on."""
-    lever = move.lever if move else "harness"
+    again = move is None and brief.focus == "weights"
+    lever: Lever = move.lever if move else "weights" if again else "harness"
     reason = f"{move.name}: {move.hypothesis} {move.evidence(schema)}".rstrip() if move else "nothing is left to try"
     plan = None
-    if move and lever != "harness" and kind.plan and kind.examples:
+    if lever != "harness" and kind.plan and kind.examples:
         past = next((past for past in brief.history if past.generation == brief.parent), None)
         # Words that the adapter has not read need one that begins anew.
-        adapter = past.adapter if past and lever == "weights" and "rounds" in move.needs else None
+        adapter = past.adapter if past and move and lever == "weights" and "rounds" in move.needs else None
         plan = kind.plan(recipe, schema, brief, adapter)
+        if again:
+            reason += " but another draw of the rows, and another order of them"
+            plan = plan.model_copy(update={"seed": brief.seed + brief.generation})
         kind.examples(workspace / contract.AGENT_FILE, schema, brief.task.public_dir, workspace / EXAMPLES_FILE)
     decision = Decision(lever=lever, reason=reason, training=plan)
     (workspace / contract.DECISION_FILE).write_text(decision.model_dump_json(indent=1), encoding="utf-8")

@@ -60,12 +60,16 @@ def may_pull(lever: Lever, kind: AnyKind, brief: Brief) -> bool:
 
 
 def expense(lever: Lever, brief: Brief) -> float:
-    """What a generation that pulls the lever costs: US dollars where calls have prices, else seconds.
+    """What a generation that pulls the lever costs: US dollars where all levers have prices, else seconds.
 
     The mean over earlier generations of the lever; before there are any, that of the others, and for an update of the
     weights what a training usually takes on top.
     """
-    priced = any(past.cost > 0 for past in brief.history)
+    costs = dict.fromkeys((past.lever for past in brief.history), 0.0)
+    for past in brief.history:
+        costs[past.lever] += past.cost
+    # A price of one lever alone, such as that of training, says nothing about the other.
+    priced = bool(costs) and min(costs.values()) > 0
 
     def of(past: PastGeneration) -> float:
         return max(past.cost, 1e-4) if priced else max(past.whole_seconds, 1.0)

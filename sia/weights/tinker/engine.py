@@ -10,7 +10,7 @@ from typing import Any
 
 import tinker
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from sia.gateway.providers import TokenPrices
 from sia.store.durable import write_whole
@@ -59,6 +59,15 @@ class RemoteMarks(Marks):
 
     state: str | None = None
     meter: Meter = Meter()
+
+
+def read_checkpoint(work: Path, digest: str) -> RemoteMarks | None:
+    """The last checkpoint of this very training; None where there is none that can be read."""
+    try:
+        marks = RemoteMarks.model_validate_json((work / CHECKPOINT_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return marks if marks.digest == digest else None
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,15 @@ class Remote:
         saved = self.wait(self.training.save_state(f"checkpoint-{self.marks.step}", ttl_seconds=CHECKPOINT_LIFE))
         now = self.marks.model_copy(update={"seconds": seconds, "state": saved.path})
         write_whole(self.job.work / CHECKPOINT_FILE, now.model_dump_json().encode())
+
+    def restore(self) -> int | None:
+        """See the protocol."""
+        marks = read_checkpoint(self.job.work, self.marks.digest)
+        if marks is None or marks.state is None:
+            return None
+        self.training = self.wait(self.service.create_training_client_from_state_with_optimizer(marks.state))
+        self._updates += 1  # clients of the spoilt weights are out of date
+        return marks.step
 
     def exceeded(self) -> Fault | None:
         """See the protocol. The memory is Tinker's."""

@@ -7,19 +7,17 @@ jail, behind `Grade`. A killed training goes on from the state that it last save
 import hashlib
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
 import tinker
-from pydantic import ValidationError
 
 from sia.weights.examples import Examples
 from sia.weights.health import Fault
 from sia.weights.loop import Course, Say, end_reason, take_steps
 from sia.weights.outcome import METRICS_FILE, TrainingOutcome
 from sia.weights.plan import PlanError
-from sia.weights.tinker.engine import CHECKPOINT_FILE, Remote, RemoteJob, RemoteMarks
+from sia.weights.tinker.engine import CHECKPOINT_FILE, Remote, RemoteJob, RemoteMarks, read_checkpoint
 from sia.weights.tinker.mapping import adapted_layers, check_plan
 from sia.weights.tinker.meter import Meter, cost_of
 from sia.weights.tinker.reference import REFERENCE_FILE, read_reference, write_reference
@@ -61,7 +59,7 @@ def train_remotely(job: RemoteJob, say: Say) -> TrainingOutcome:
             fault = Fault("time limit", f"step {remote.marks.step + 1}: the service did not answer in time")
         except SERVICE_ERRORS as error:
             fault = Fault("service failed", f"step {remote.marks.step + 1}: {_words(error)}")
-        return _leave(remote, fault, course.seconds)
+        return _leave(remote, fault, course)
 
 
 def _examples(job: RemoteJob) -> Examples:
@@ -88,7 +86,7 @@ def _prepare(job: RemoteJob, service: tinker.ServiceClient, examples: Examples, 
         return future.result(timeout=max(1.0, deadline - time.monotonic()))
 
     digest, training = _digest(job), None
-    marks = _checkpoint(job.work, digest)
+    marks = read_checkpoint(job.work, digest)
     if marks is not None and marks.state is not None:
         try:
             training = wait(service.create_training_client_from_state_with_optimizer(marks.state))
@@ -97,7 +95,7 @@ def _prepare(job: RemoteJob, service: tinker.ServiceClient, examples: Examples, 
             say(f"the state of step {marks.step} cannot be loaded, the training begins anew: {_words(error)}")
     if training is None:
         marks = RemoteMarks(digest=digest, steps=plan.steps)
-        for name in (CHECKPOINT_FILE, METRICS_FILE, REFERENCE_FILE):
+        for name in (CHECKPOINT_FILE, REFERENCE_FILE):
             (job.work / name).unlink(missing_ok=True)
         training = wait(_new_client(job, service))
     assert marks is not None
@@ -119,15 +117,7 @@ def _new_client(job: RemoteJob, service: tinker.ServiceClient) -> Any:  # noqa: 
     )
 
 
-def _checkpoint(work: Path, digest: str) -> RemoteMarks | None:
-    try:
-        marks = RemoteMarks.model_validate_json((work / CHECKPOINT_FILE).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return marks if marks.digest == digest else None
-
-
-def _leave(remote: Remote, fault: Fault | None, seconds: float) -> TrainingOutcome:
+def _leave(remote: Remote, fault: Fault | None, course: Course) -> TrainingOutcome:
     job, marks = remote.job, remote.marks
     try:
         write_reference(job.out, read_reference(job.work))
@@ -144,8 +134,8 @@ def _leave(remote: Remote, fault: Fault | None, seconds: float) -> TrainingOutco
         steps=marks.step,
         adapter_step=marks.best_step,
         tokens=marks.meter.total,
-        seconds=seconds,
-        cost=remote.cost(seconds) or 0.0,
+        seconds=course.seconds,
+        cost=course.cost or 0.0,
         before=marks.before,
         after=marks.best if left else None,
         device="tinker",
