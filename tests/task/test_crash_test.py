@@ -323,7 +323,7 @@ def test_cheats_of_the_task_itself_are_held_to_its_baseline(tmp_path: Path) -> N
         "if file.stat().st_size > 9:\n    sys.exit('speed.txt is too large')\n"
         "(folder / 'results.json').write_text('{\"speedup\": ' + str(float(file.read_text())) + '}')\n"
     )
-    too_good = "says-nine: scores 9, better than the stated baseline 1"
+    too_good = "the task's own cheat says-nine: scores 9, better than the stated baseline 1"
     # An empty file is what only an evaluator sees that is tried under the name that the cheats have.
     crash = "ends with a traceback on 1 submissions: empty file"
     unstated = "nothing says what the task's 1 own cheats must not beat"
