@@ -40,7 +40,7 @@ def test_a_run_trains_serves_inherits_and_stacks(tmp_path: Path, base: Path) -> 
         1: {AGENT_FILE: AGENT},
         2: {DECISION_FILE: decision("weights", plan)},
         3: {AGENT_FILE: AGENT + "\n# another harness\n", DECISION_FILE: decision("harness")},
-        4: {DECISION_FILE: decision("both", further)},
+        4: {AGENT_FILE: AGENT + "\n# a third harness\n", DECISION_FILE: decision("both", further)},
     }
     task = make_toy_task(tmp_path / "task", scripts, CANARY)
     final, events, jail = play_toy(task, make_settings(tmp_path, base, max_gen=4))
