@@ -40,7 +40,7 @@ TIMES = re.compile(
     rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
     rb"|\d+(?:\.\d+)?(?:e-?\d+)? ?(?:s|ms|us|seconds|milliseconds|minutes)\b"
     rb"|\d+(?:\.\d+)? tok/s|\d+:\d\d left"
-    rb'|(?<="tokens_per_second":)\d[\d.e+-]*'
+    rb'|(?<="tokens_per_second":)\d[\d.e+-]*|(?<="cost":)\d[\d.e+-]*|(?<="cost": )\d[\d.e+-]*'
     rb'|(?<="seconds": )\d[\d.e-]*|(?<="seconds":)\d[\d.e-]*|(?<="elapsed": )\d[\d.e-]*|(?<="duration": )\d[\d.e-]*'
 )
 MEASURED = ("seconds", "peak_memory_bytes", "events")

@@ -1,10 +1,15 @@
 """What tests of several folders need from the machine."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Before torch is imported. The toys' tensors are small: threads that wait for each other, in tests side by side, take
+# several times as long as one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ private, and no network. Its checkpoints outlive a kill of the whole run in `.tr
 with the training where it stood.
 """
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -161,7 +162,8 @@ def _command(session: Session, plan: TrainingPlan, place: _Place) -> Command:
             *(gpu_mounts() if given.gpu else ()),
         ),
         protected=(session.task.private_dir,),
-        environment=program_environment(place.out, python),
+        # All processors: nothing else of the run works meanwhile.
+        environment=program_environment(place.out, python) | {"OMP_NUM_THREADS": str(os.cpu_count() or 1)},
     )
 
 

@@ -1,8 +1,9 @@
 """What adapters cost: `python -m tests.benchmarks.weights [--model local/smollm2-135m] [--steps 6]`.
 
-Training is paired with a plain loop of peft and transformers on the same batches of 16 rows: right-padded, with the loss
-of the label's token alone. Both take turns, step by step, in one process, and count the tokens of the prompts; processor
-seconds count, so that other work on the machine does not. Serving is paired with one forward pass of peft for each prompt.
+Training is paired with a plain loop of peft and transformers on the same batches of 16 rows: right-padded, with the
+loss of the label's token alone. Both take turns, step by step, in one process, and count the tokens of the prompts;
+processor seconds count, so that other work on the machine does not. Serving is paired with one forward pass of peft for
+each prompt.
 """
 
 import argparse
@@ -65,8 +66,8 @@ def our_step(base: Path, public: Path) -> Callable[[], int]:
     from sia.weights.model import load_policy
     from sia.weights.plan import parse_plan
     from sia.weights.rewards import reward_of
-    from sia.weights.scoring import choice_tokens
     from sia.weights.schedule import batch_of
+    from sia.weights.scoring import choice_tokens
     from sia.weights.update import take_step
 
     plan = parse_plan(plan_text(1000))
