@@ -103,7 +103,7 @@ def _unlinked(tree: list[int], folders: list[str]) -> int:
     disks = {Path(folder).stat().st_dev for folder in folders if Path(folder).exists()}
     found: dict[tuple[int, int], int] = {}
     for process in tree:
-        place = f"/proc/{process}/fd"
+        place = f"{_living_thread(process)}/fd"
         try:
             numbers = os.listdir(place)  # noqa: PTH208 - names only, often
         except OSError:
@@ -118,26 +118,35 @@ def _unlinked(tree: list[int], folders: list[str]) -> int:
     return sum(found.values())
 
 
-def _read(process: int, name: str) -> bytes:
+def _living_thread(process: int) -> str:
+    """Where memory and open files of the process are told: its first thread may have ended, and tells of none."""
     try:
-        return Path(f"/proc/{process}/{name}").read_bytes()
+        threads = os.listdir(f"/proc/{process}/task")  # noqa: PTH208 - names only, often
+    except OSError:
+        threads = []
+    return f"/proc/{process}/task/{threads[-1]}" if threads else f"/proc/{process}"
+
+
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
     except OSError:
         return b""
 
 
 def _resident(process: int) -> int:
-    fields = _read(process, "statm").split()
+    fields = _read(f"{_living_thread(process)}/statm").split()
     return int(fields[1]) * PAGE if len(fields) > 1 else 0
 
 
 def _proportional(process: int) -> int:
-    for line in _read(process, "smaps_rollup").splitlines():
+    for line in _read(f"{_living_thread(process)}/smaps_rollup").splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
     return _resident(process)
 
 
 def _cpu_seconds(process: int) -> float:
-    fields = _read(process, "stat").rpartition(b")")[2].split()
+    fields = _read(f"/proc/{process}/stat").rpartition(b")")[2].split()
     # Its own time and that of its children that ended: utime, stime, cutime, cstime (proc(5)).
     return sum(int(field) for field in fields[11:15]) / TICKS if len(fields) > 14 else 0.0

@@ -25,18 +25,39 @@ METHODS = {
     "thinned log-SVD, k by own thinning": {"method": "low-rank", "thinned": True, "chosen_rank": True},
 }
 TRUTH = "the simulation's truth"
+COMMONEST = " * np.where(np.argsort(np.argsort(-train.sum(axis=0))) < {genes}, {factor}, 1.0)"
+LOW_RANK = "restored(learnt(train, RANK, seed), RANK)"
 CHEATS = {
-    "counts times 0.001": "train * 0.001",
-    "a constant matrix of 0.001": "np.full(train.shape, 0.001)",
-    "each gene's mean": "np.tile(train.mean(axis=0), (len(train), 1))",
-    "80 % of the mass on one gene": "train * 0.2 + 0.8 * (np.arange(train.shape[1]) == train.sum(axis=0).argmax())"
-    " * train.sum(axis=1, keepdims=True)",
-    "MAGIC-like, the 30 commonest genes times 5": "diffused(train, seed)"
-    " * np.where(np.argsort(np.argsort(-train.sum(axis=0))) < 30, 5.0, 1.0)",
-    "MAGIC-like, the 60 commonest genes times 2.5": "diffused(train, seed)"
-    " * np.where(np.argsort(np.argsort(-train.sum(axis=0))) < 60, 2.5, 1.0)",
-    "thinned log-SVD, to the power of 1.1": "restored(learnt(train, RANK, seed), RANK) ** 1.1",
+    "counts times 0.001": ("no denoising", "train * 0.001"),
+    "a constant matrix of 0.001": ("no denoising", "np.full(train.shape, 0.001)"),
+    "each gene's mean": ("no denoising", "np.tile(train.mean(axis=0), (len(train), 1))"),
+    "80 % of the mass on one gene": (
+        "no denoising",
+        "train * 0.2 + 0.8 * (np.arange(train.shape[1]) == train.sum(axis=0).argmax())"
+        " * train.sum(axis=1, keepdims=True)",
+    ),
+    "MAGIC-like, the 30 commonest genes times 5": (
+        "MAGIC-like diffusion",
+        "diffused(train, seed)" + COMMONEST.format(genes=30, factor=5),
+    ),
+    "MAGIC-like, the 60 commonest genes times 2.5": (
+        "MAGIC-like diffusion",
+        "diffused(train, seed)" + COMMONEST.format(genes=60, factor=2.5),
+    ),
+    "log-SVD, the 60 commonest genes times 2.2": ("log-SVD, k = 15", LOW_RANK + COMMONEST.format(genes=60, factor=2.2)),
+    "log-SVD, to the power of 1.3": ("log-SVD, k = 15", LOW_RANK + " ** 1.3"),
+    "thinned log-SVD, the 60 commonest genes times 1.2": (
+        "thinned log-SVD, k = 15",
+        LOW_RANK + COMMONEST.format(genes=60, factor=1.2),
+    ),
+    "thinned log-SVD, the 60 commonest genes times 1.4": (
+        "thinned log-SVD, k = 15",
+        LOW_RANK + COMMONEST.format(genes=60, factor=1.4),
+    ),
+    "thinned log-SVD, to the power of 1.05": ("thinned log-SVD, k = 15", LOW_RANK + " ** 1.05"),
+    "thinned log-SVD, to the power of 1.1": ("thinned log-SVD, k = 15", LOW_RANK + " ** 1.1"),
 }
+"""By name: the method that it is made of, and what it returns."""
 
 
 def programs(folder: Path) -> list[tuple[str, Path]]:
@@ -44,12 +65,11 @@ def programs(folder: Path) -> list[tuple[str, Path]]:
     from sia.author.offline.__main__ import render_agent
     from sia.author.offline.kinds.matrix import MATRIX, MatrixRecipe, MatrixSchema
 
-    schema = MatrixSchema(("train", "seed", "seconds"), 0.1)
+    schema = MatrixSchema(0.1)
     sources = {name: render_agent(MATRIX, MatrixRecipe.model_validate(r), schema, 0) for name, r in METHODS.items()}
     before = {name: source.split("def denoise(")[0] for name, source in sources.items()}
-    for name, expression in CHEATS.items():
-        methods = before["MAGIC-like diffusion" if "learnt" not in expression else "thinned log-SVD, k = 15"]
-        sources[name] = f"{methods}def denoise(train, seed, seconds):\n    return {expression}\n"
+    for name, (method, expression) in CHEATS.items():
+        sources[name] = f"{before[method]}def denoise(train, seed, seconds):\n    return {expression}\n"
     found = []
     for number, (name, source) in enumerate(sources.items()):
         file = folder / f"program_{number}.py"

@@ -6,6 +6,8 @@ backends whose gaps admit the attack; `needs` says what a machine must give for 
 
 from dataclasses import dataclass
 
+LEADER_ENDS = "ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)"
+"""Ends the calling thread alone (exit(2)): a process whose first thread that was reads as a zombie, and works on."""
 PREAMBLE = """
 import ctypes, fcntl, mmap, os, pathlib, signal, socket, struct, subprocess, sys, time
 (secret, public, environment, outside, work, bystander, tcp4, tcp6, udp, abstract, path_socket, path_datagram,

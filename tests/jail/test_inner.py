@@ -12,6 +12,7 @@ import pytest
 
 from sia.jail.lend import inner_jail, inner_mounts
 from sia.jail.protocol import Command, Jail, Limits, Mount
+from tests.jail.attacks import LEADER_ENDS
 
 PYTHON = Path(sys.executable)
 EVALUATOR = """
@@ -123,8 +124,18 @@ print("left", flush=True)
     assert living(mark) == []
 
 
-def test_a_halted_program_does_nothing_until_it_may_go_on(tmp_path: Path) -> None:
-    code = f"import time\nwhile True:\n    open({str(tmp_path / 'beat')!r}, 'a').write('x')\n    time.sleep(0.01)"
+@pytest.mark.parametrize("ending", ["nothing", LEADER_ENDS], ids=["whole", "without its first thread"])
+def test_a_halted_program_does_nothing_until_it_may_go_on(ending: str, tmp_path: Path) -> None:
+    code = f"""
+import ctypes, platform, threading, time
+nothing = None
+def beat():
+    while True:
+        open({str(tmp_path / "beat")!r}, 'a').write('x')
+        time.sleep(0.01)
+threading.Thread(target=beat).start()
+{ending}
+"""
     with start(code, "--write", str(tmp_path), "--seconds", "30") as child:
         try:
             beat = tmp_path / "beat"

@@ -16,6 +16,7 @@ from sia.jail.probe import probe
 from sia.jail.process import ProcessJail
 from sia.jail.protocol import Command, Jail, Limits, Mount, Outcome
 from sia.jail.scope import has_scopes
+from tests.jail.attacks import LEADER_ENDS
 from tests.jail.ordinary import ROOT, ordinary_python
 
 MIB = 1 << 20
@@ -118,13 +119,20 @@ def test_fork_bomb_is_stopped(jail: Jail, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_memory_over_many_processes_is_stopped(jail: Jail, tmp_path: Path) -> None:
-    code = (
-        "import os, time\n"
-        "for _ in range(5):\n"
-        "    if os.fork() == 0: held = bytearray(os.urandom(60 << 20)); time.sleep(60)\n"
-        "time.sleep(60)"
-    )
+@pytest.mark.parametrize("ending", ["time.sleep(60)", LEADER_ENDS], ids=["whole", "without first threads"])
+def test_memory_over_many_processes_is_stopped(ending: str, jail: Jail, tmp_path: Path) -> None:
+    code = f"""
+import ctypes, os, platform, threading, time
+def hold():
+    time.sleep(0.2)
+    held = bytearray(os.urandom(60 << 20))
+    time.sleep(60)
+for _ in range(5):
+    if os.fork() == 0:
+        threading.Thread(target=hold).start()
+        {ending}
+time.sleep(60)
+"""
     outcome = run(jail, tmp_path, code, Limits(seconds=30, memory_bytes=150 * MIB))
     assert outcome.stopped_by == "memory limit of 150 MiB"
     assert living(tmp_path) == []
@@ -207,6 +215,29 @@ def test_chain_of_short_lives_is_stopped(jail: Jail, tmp_path: Path) -> None:
     assert outcome.exit_status == 0
     assert outcome.seconds < 15
     assert living(tmp_path) == []
+
+
+def test_process_without_its_first_thread_is_stopped(jail: Jail, tmp_path: Path) -> None:
+    """It reads as a zombie, and another thread of it works on."""
+    code = f"""
+import ctypes, os, platform, threading, time
+def beat():
+    for _ in range(3000):
+        open('beat', 'a').write('x')
+        time.sleep(0.01)
+if os.fork() == 0:
+    os.setsid()
+    threading.Thread(target=beat).start()
+    {LEADER_ENDS}
+while not os.path.exists('beat'):
+    time.sleep(0.01)
+"""
+    outcome = run(jail, tmp_path, code, Limits(seconds=20))
+    assert outcome.exit_status == 0
+    beat = tmp_path / "work" / "beat"
+    left = beat.stat().st_size
+    time.sleep(0.2)
+    assert beat.stat().st_size == left
 
 
 def test_memory_is_bounded_by_a_scope_where_there_are_scopes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -320,10 +320,17 @@ def test_cheats_of_the_task_itself_are_held_to_its_baseline(tmp_path: Path) -> N
         "parser = argparse.ArgumentParser()\nparser.add_argument('--gen-dir', type=pathlib.Path)\n"
         "folder = parser.parse_args().gen_dir\nfile = folder / 'speed.txt'\n"
         "if not file.is_file():\n    sys.exit('speed.txt is missing')\n"
-        "(folder / 'results.json').write_text('{\"speedup\": ' + file.read_text() + '}')\n"
+        "if file.stat().st_size > 9:\n    sys.exit('speed.txt is too large')\n"
+        "(folder / 'results.json').write_text('{\"speedup\": ' + str(float(file.read_text())) + '}')\n"
     )
-    for baseline, errors in ((1.0, 1), (9.0, 0)):
-        (root / "task.toml").write_text(f"[metric]\nname = 'speedup'\ndirection = 'max'\nbaseline = {baseline}\n")
-        found = errors_of(root)
-        assert len(found) == errors, found
-        assert all("says-nine: scores 9, better than the stated baseline 1" in finding.told for finding in found)
+    too_good = "the task's own cheat says-nine: scores 9, better than the stated baseline 1"
+    # An empty file is what only an evaluator sees that is tried under the name that the cheats have.
+    crash = "ends with a traceback on 1 submissions: empty file"
+    unstated = "nothing says what the task's 1 own cheats must not beat"
+    for metric, told in (
+        ("direction = 'max'\nbaseline = 1.0", {too_good, crash}),
+        ("direction = 'max'\nbaseline = 9.0", {crash}),
+        ("direction = 'min'", {unstated, crash}),
+    ):
+        (root / "task.toml").write_text(f"[metric]\nname = 'speedup'\n{metric}\n")
+        assert {finding.told for finding in errors_of(root)} == told

@@ -23,7 +23,7 @@ def custom_cpu(data):
 """
 )
 CHEATS = {
-    "answer-before-the-output": "",
+    "answer-before-the-output": "wrong at|answered something else",
     "computed-after-the-answer": "wrong at",
     "inputs-mutated": "changes its inputs",
     "mask-ignored": "wrong at",
@@ -31,12 +31,13 @@ CHEATS = {
     "output-aliased-to-the-input": "changes its inputs",
     "output-cached-between-calls": "wrong at",
     "process-left-behind": "leaves processes running",
+    "process-without-its-first-thread": "leaves processes running",
     "reference-slowed-down": "scheduled",
     "results-forged": "wrong at",
     "timer-patched-nothing-computed": "wrong at",
     "torch-patched": "wrong at",
 }
-"""Folder in data/private/cheats to what the refusal says; an answer out of turn is noticed by whatever comes first."""
+"""Folder in data/private/cheats to a pattern of what the refusal says."""
 
 
 def answering(line: str) -> str:
@@ -54,7 +55,7 @@ FAILING = {
     "raises when loaded": ("raise SystemExit('never')\n", "SystemExit: never"),
     "ends its parent": ("import os, signal\n\nos.kill(os.getppid(), signal.SIGKILL)\n", "PermissionError"),
     "process left behind when loaded": (
-        "import subprocess, sys\n\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\n" + HONEST,
+        "import subprocess, sys\n\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n" + HONEST,
         "leaves processes running",
     ),
     "nothing for processors": ("x = 1\n", "no function custom_cpu"),
@@ -66,11 +67,13 @@ SPINNING = f"""{HONEST}
 
 def spin():
     a = torch.randn(400, 400)
-    while True:
+    end = time.monotonic() + 200
+    while time.monotonic() < end:
         a @ a
 
 
 import threading
+import time
 
 threading.Thread(target=spin, daemon=True).start()
 """

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sia.author.offline.__main__ import render_agent
-from sia.author.offline.kinds.matrix import MATRIX, MatrixRecipe, look_at_program
+from sia.author.offline.kinds.matrix import MATRIX, MatrixRecipe, MatrixSchema, look_at_program
 from sia.environment import agent_environment
 from sia.jail.choose import choose_jail
 from sia.task.catalog import find_bundled
@@ -27,12 +27,13 @@ from sia.task.package import TaskPackage, load_task
 from tests.author.test_offline_kinds import brief_of
 
 PUBLIC = find_bundled("scrna-denoising") / "data" / "public"
-SMALL = {"seed": "5", "sets": 2, "cells": 400, "genes": 600, "cells_of_an_item": 20, "seconds": 5.0}
+OWN_CHEATS = PUBLIC.with_name("private") / "cheats"
+SMALL: dict[str, Any] = {"seed": "5", "sets": 2, "cells": 400, "genes": 600, "cells_of_an_item": 20, "seconds": 5.0}
 HEAD = "import os, sys, time\nimport numpy as np\n"
 
 
-def module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"scrna_{name}", PUBLIC / f"{name}.py")
+def module(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"scrna_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
@@ -41,7 +42,7 @@ def module(name: str) -> ModuleType:
     return found
 
 
-metrics, simulation = module("metrics"), module("simulate")
+metrics, simulation = module(PUBLIC / "metrics.py"), module(PUBLIC / "simulate.py")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,11 @@ def program(body: str, before: str = "") -> str:
     return f"{HEAD}{before}\n\ndef denoise(train, seed, seconds):\n{lines}\n"
 
 
+def own_cheat(name: str) -> str:
+    """A `denoise.py` that comes with the task."""
+    return (OWN_CHEATS / name / "denoise.py").read_text()
+
+
 @pytest.fixture(scope="module")
 def honest(small: TaskPackage, python: Path) -> dict[str, Any]:
     """What the honest baseline, a few components of the logarithms, scores."""
@@ -101,13 +107,7 @@ def test_the_honest_baseline_is_scored_with_items_and_an_interval(
 
 
 CHEATS = {
-    "scale exploit": "return train * 0.001",
-    "constant matrix": "return np.ones(train.shape)",
     "mean of each gene": "return np.tile(train.mean(axis=0), (len(train), 1))",
-    "mass dump on one gene": """
-whole = train.sum(axis=1, keepdims=True)
-return train * 0.2 + 0.8 * whole * (np.arange(train.shape[1]) == train.sum(axis=0).argmax())
-""",
     "smaller mass dump": """
 whole = train.sum(axis=1, keepdims=True)
 return train * 0.9 + 0.1 * whole * (np.arange(train.shape[1]) == train.sum(axis=0).argmax())
@@ -119,11 +119,9 @@ return train * 0.4 + 0.6 * whole * (np.arange(train.shape[1]) == train.sum(axis=
     "nothing but zeros": "return np.zeros(train.shape)",
 }
 REFUSED = {
-    "NaN": ("return np.where(train > 0, train, np.nan)", "not finite"),
     "infinite": ("return np.where(train > 0, np.inf, 0.0)", "not finite"),
-    "negative": ("return train - 0.5", "negative"),
     "too large to add up": ("return train * 1e300", "above"),
-    "wrong shape": ("return train[:, :-1]", "shape"),
+    "cells that hardly add up": ("return train * 1e-320", "adds up to less than 1e-09"),
     "other way round": ("return train.T", "shape"),
     "nothing": ("return None", "shape|raised"),
     "time stolen": ("time.sleep(60)\nreturn train", "took longer than 5 s"),
@@ -132,14 +130,20 @@ REFUSED = {
     "forges the answer": ("for k in range(3, 10):\n    os.write(k, b'=forged')\nos._exit(0)", "exit status|raised"),
     "says too much": ("while True:\n    os.write(3, bytes(1 << 20))", "not a matrix|raised|longer"),
 }
+OWN_REFUSED = {"nan": "not finite", "negative": "negative", "wrong-shape": "shape"}
+"""Of the cheats that come with the task, those that get no score, with the reason."""
+SCORED_PROGRAMS = {name: program(body) for name, body in CHEATS.items()}
+SCORED_PROGRAMS |= {p.name: own_cheat(p.name) for p in sorted(OWN_CHEATS.iterdir()) if p.name not in OWN_REFUSED}
+REFUSED_PROGRAMS = {name: (program(body), reason) for name, (body, reason) in REFUSED.items()}
+REFUSED_PROGRAMS |= {name: (own_cheat(name), reason) for name, reason in OWN_REFUSED.items()}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CHEATS)
+@pytest.mark.parametrize("name", SCORED_PROGRAMS)
 def test_cheats_score_no_better_than_the_honest_baseline(
     name: str, honest: dict[str, Any], small: TaskPackage, python: Path
 ) -> None:
-    trial = try_program(small, python, program(CHEATS[name]))
+    trial = try_program(small, python, SCORED_PROGRAMS[name])
     assert trial.score is not None, trial.failure
     assert trial.score.value <= 0.0 < honest["normalised_mse"]
     reasons = [found["refused"] for found in json.loads(trial.results)["ranked"]]
@@ -147,10 +151,10 @@ def test_cheats_score_no_better_than_the_honest_baseline(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", REFUSED_PROGRAMS)
 def test_what_is_no_matrix_of_counts_is_refused_with_the_reason(name: str, small: TaskPackage, python: Path) -> None:
-    body, reason = REFUSED[name]
-    trial = try_program(small, python, program(body))
+    source, reason = REFUSED_PROGRAMS[name]
+    trial = try_program(small, python, source)
     assert trial.score is None
     assert trial.failure is not None
     assert trial.failure.startswith("exit status 1: denoise.py on simulated-1: ")
@@ -181,6 +185,16 @@ def reached():
     trial = try_program(small, python, program("return np.full(train.shape, np.nan) if reached() else train", before))
     assert trial.score is not None, trial.failure
     assert trial.score.value == 0.0
+
+
+def test_looking_the_held_out_counts_up_succeeds_where_there_is_no_jail(small: TaskPackage, python: Path) -> None:
+    generator = np.random.default_rng([int(SMALL["seed"], 16), 1])
+    counts = simulation.simulate(generator, SMALL["cells"], SMALL["genes"]).counts
+    train, test = metrics.thin(counts, generator)
+    cheat = OWN_CHEATS / "held-out-counts-looked-up" / "denoise.py"
+    argv = [str(python), str(small.public_dir / "run_denoise.py"), str(cheat), *map(str, train.shape), "1", "5"]
+    done = subprocess.run(argv, input=train.astype(np.int32).tobytes(), stdout=subprocess.PIPE, check=True)
+    assert np.array_equal(np.frombuffer(done.stdout, offset=1).reshape(train.shape), test)
 
 
 @pytest.mark.slow
@@ -290,6 +304,30 @@ def test_published_gate_lets_a_tiny_matrix_through_and_ours_does_not() -> None:
         scores = metrics.score(matrix, train, test)
         assert scores.published_poisson > 0.9
         assert scores.poisson < metrics.MIN_POISSON
+
+
+def test_mass_that_is_put_aside_beyond_the_best_honest_program_gains_little(tmp_path: Path) -> None:
+    """The guards leave something open: docs/denoising.md says how much, and more is refused."""
+    train, test = drawn(0, 500, 3000)
+    commonest = np.argsort(np.argsort(-train.sum(axis=0))) < 60
+    honest = {}
+    for thinned in (False, True):
+        file = tmp_path / "denoise.py"
+        recipe = MatrixRecipe(method="low-rank", thinned=thinned)
+        file.write_text(render_agent(MATRIX, recipe, MatrixSchema(0.1), 0))
+        honest[thinned] = module(file).denoise(train, 0, 60.0)
+    factors = {False: (2.2, 4.0), True: (1.2, 1.6)}
+    powers = {False: (1.2, 1.6), True: (1.05, 1.2)}
+    best = metrics.score(honest[True], train, test)
+    assert best.refusal() is None
+    kept = []
+    for thinned, matrix in honest.items():
+        scaled = [matrix * np.where(commonest, factor, 1.0) for factor in factors[thinned]]
+        some, more = zip(scaled, [matrix**power for power in powers[thinned]], strict=True)
+        kept += [scores for each in some if not (scores := metrics.score(each, train, test)).refusal()]
+        assert all(metrics.score(each, train, test).refusal() for each in more)
+    assert kept
+    assert max(scores.mse for scores in kept) - best.mse < 0.05
 
 
 def test_simulations_are_as_told() -> None:

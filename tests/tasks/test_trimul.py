@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
 TASK = prepare_task(find_bundled("trimul"), print)
 MODULES = ("reference", "arena", "cases", "confine", "workers", "cpu_track", "gpu_track", "triton_side")
-LANDLOCK = sys.platform == "linux" and ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)) > 0
+LINUX = sys.platform == "linux"
+LANDLOCK = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)) if LINUX else 0
+"""The kernel's version of it; from 6 on, signals are shut in."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ def test_honest_candidate_is_scored_with_items(bench: Any) -> None:  # noqa: ANN
 def refused(folder: Path, text: str, reason: str) -> None:
     done = evaluate(folder, text)
     assert done.returncode != 0, done.stdout
-    assert reason in done.stderr, done.stderr
+    assert re.search(reason, done.stderr), done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") <= 1, done.stderr
     assert [p.name for p in folder.iterdir()] == ["kernel.py"]
@@ -89,8 +92,8 @@ def test_every_cheat_of_the_task_is_tried() -> None:
 
 @pytest.mark.parametrize("name", sorted(FAILING))
 def test_failing_candidate_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
-    if name == "ends its parent" and not LANDLOCK:
-        pytest.skip("this kernel has no Landlock")
+    if name == "ends its parent" and LANDLOCK < 6:
+        pytest.skip("this kernel's Landlock shuts no signals in")
     refused(tmp_path, *FAILING[name])
 
 
@@ -149,7 +152,10 @@ def test_gpu_track_but_for_the_gpu(
     kernel.write_text(HONEST + "\n\ncustom_kernel = custom_cpu\n")
     results = track.measure(kernel, tmp_path, (small, small[:1]), "cpu")
     assert (results["track"], len(results["items"])) == ("gpu", 1)
-    assert results["gpu_microseconds"] == pytest.approx(results["items"][0]["score"])
+    (item,) = results["items"]
+    ones, masked = (min(item["custom_us"][start::2]) for start in (0, 1))
+    assert item["score"] == pytest.approx((ones + masked) / 2, abs=0.1)
+    assert results["gpu_microseconds"] == pytest.approx(item["score"])
     for name in ("mask-ignored", "inputs-mutated", "output-cached-between-calls"):
         text = (TASK.private_dir / "cheats" / name / "kernel.py").read_text()
         kernel.write_text(text + "\n\ncustom_kernel = custom_cpu\n")

@@ -42,6 +42,8 @@ class Attack:
     """It plays by the rules, and leaves items out."""
     alone: bool = False
     """It is about how the evaluator starts, or what it starts: it needs a start of its own."""
+    once: bool = False
+    """It is not tried a second time: what it would score may be measured, and differ."""
 
 
 def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
@@ -51,8 +53,18 @@ def make_attacks(task: TaskPackage, form: Form | None) -> list[Attack]:
 
 def own_attacks(task: TaskPackage) -> list[Attack]:
     """What the task itself brings: each folder in data/private/cheats is a submission that deserves nothing."""
-    folders = sorted(folder for folder in (task.private_dir / OWN_DIR).glob("*") if folder.is_dir())
-    return [Attack(f"the task's own cheat {folder.name}", partial(_copy, folder), alone=True) for folder in folders]
+    folders = _own_cheats(task)
+    return [Attack(f"the task's own cheat {folder.name}", partial(_copy, folder), once=True) for folder in folders]
+
+
+def _own_cheats(task: TaskPackage) -> list[Path]:
+    return sorted(folder for folder in (task.private_dir / OWN_DIR).glob("*") if folder.is_dir())
+
+
+def _file_of_cheats(task: TaskPackage) -> str | None:
+    """The file that all of the task's own cheats leave: what the task asks for."""
+    left = [{file.name for file in folder.iterdir() if file.is_file()} for folder in _own_cheats(task)]
+    return min(set.intersection(*left), default=None) if left else None
 
 
 def forged_report(task: TaskPackage) -> str:
@@ -65,18 +77,19 @@ def forged_report(task: TaskPackage) -> str:
 def hand_in(form: Form, attack: str, entries: Sequence[Entry], trivial: bool = False, partial: bool = False) -> Attack:
     """The submission that holds `entries`."""
     content = form.write(entries)
-    return Attack(attack, lambda folder: _write(folder / form.file, content), trivial, tuple(entries), partial)
+    return Attack(attack, lambda folder: leave(folder / form.file, content), trivial, tuple(entries), partial)
 
 
 def _file(name: str, attack: str, content: bytes) -> Attack:
-    return Attack(attack, lambda folder: _write(folder / name, content))
+    return Attack(attack, lambda folder: leave(folder / name, content))
 
 
 def _copy(submission: Path, folder: Path) -> None:
     shutil.copytree(submission, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def _write(file: Path, content: bytes) -> None:
+def leave(file: Path, content: bytes) -> None:
+    """Writes one file of a submission, with its folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
 
@@ -84,14 +97,14 @@ def _write(file: Path, content: bytes) -> None:
 def _blind(task: TaskPackage, form: Form | None) -> Iterator[Attack]:
     """What needs no knowledge of the form; where it is known, a sample submission lies beside what is forged."""
     program = sample_program(task)
-    name = form.file if form else task.manifest.agent.program or "submission.csv"
+    name = form.file if form else task.manifest.agent.program or _file_of_cheats(task) or "submission.csv"
     report = forged_report(task).encode()
 
     def beside_sample(folder: Path) -> None:
         if form:
-            _write(folder / name, form.write(form.entries))
+            leave(folder / name, form.write(form.entries))
         elif program:
-            _write(folder / name, program.read_bytes())
+            leave(folder / name, program.read_bytes())
 
     def link(folder: Path) -> None:
         for file in task.private_dir.rglob("*"):
@@ -120,7 +133,7 @@ def _blind(task: TaskPackage, form: Form | None) -> Iterator[Attack]:
         beside_sample(folder)
         places = ("results/results.json", "results/results_final.json", "summary.json", "score.json", "metrics.json")
         for place in ("results.json", *places):
-            _write(folder / place, report)
+            leave(folder / place, report)
 
     yield Attack("nothing left", lambda folder: None)
     yield _file("results.json", "forged results.json", report)

@@ -36,7 +36,7 @@ AT_ONCE = 2
 BUDGET_SECONDS = 90.0
 """After this much time no further submission is tried for the first time; half as much is left for the second time."""
 OWN_SECONDS = 30.0
-"""More for each submission that the task brings itself: what it measures may take long."""
+"""More, the first time, for each submission that the task brings itself: what it measures may take long."""
 OnProgress = Callable[[str], None]
 
 
@@ -44,17 +44,19 @@ def try_grader(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgr
     """Tries every attack; one finding for each thing that does not hold, or one that all of it does."""
     form = find_form(task.public_dir)
     attacks = [*program_attacks(task), *make_attacks(task, form)]
-    on_progress(f"trying the evaluator with {len(attacks)} submissions that deserve nothing, twice")
-    budget = BUDGET_SECONDS + OWN_SECONDS * len(own_attacks(task))
-    end = time.monotonic() + budget
+    once = [attack for attack in attacks if attack.once]
+    told = f"trying the evaluator with {len(attacks)} submissions that deserve nothing, "
+    on_progress(told + (f"all but {len(once)} twice" if once else "twice"))
+    end = time.monotonic() + BUDGET_SECONDS + OWN_SECONDS * len(once)
     first = _try_all(task, python, jail, attacks, end)
-    end = max(end, time.monotonic() + budget / 2)
+    end = max(end, time.monotonic() + BUDGET_SECONDS / 2)
     name = task.evaluator.relative_to(task.root).as_posix()
     best = best_trivial(first)
     trivial = best.score if best else None
     stopped = list(_stopped(name, first))
     left_out = list(leaving_out_pays(task, python, jail, form, first, end)) if form and not stopped else []
-    again = _try_all(task, python, jail, [trial.attack for trial in first if not trial.stopped_by], end)
+    twice = [trial.attack for trial in first if not trial.attack.once and not trial.stopped_by]
+    again = _try_all(task, python, jail, twice, end)
     scored = [trial.score.value for trial in first if trial.score]
     told = f"{len(first)} submissions that deserve nothing, {len(again)} of them twice: {len(scored)} scored"
     told += f", the trivial baseline is {trivial.value:.4g}" if trivial else ""
@@ -67,7 +69,7 @@ def try_grader(task: TaskPackage, python: Path, jail: Jail, on_progress: OnProgr
         *_unsteady(name, first, again),
         *_tracebacks(task, name, first),
         *_giveaways(task, first),
-        *(() if stopped else _untried(task, name, form, attacks, first, again)),
+        *(() if stopped else _untried(task, name, form, attacks, first, len(twice) - len(again))),
     ]
 
 
@@ -87,13 +89,17 @@ def _untried(
     form: Form | None,
     attacks: Sequence[Attack],
     first: Sequence[Trial],
-    again: Sequence[Trial],
+    missing: int,
 ) -> Iterator[Finding]:
-    """What the check could not look at, where nothing had to be stopped."""
+    """What the check could not look at, where nothing had to be stopped; `missing` were not tried a second time."""
     trivial = [trial for trial in first if trial.attack.trivial]
     unscored = not any(trial.score for trial in trivial)
     shown = form is not None or sample_program(task) is not None
-    if (not shown and not own_attacks(task)) or (form and form.guessed and unscored):
+    brought = own_attacks(task)
+    if brought and unscored and task.manifest.metric.baseline is None:
+        told = f"nothing says what the task's {len(brought)} own cheats must not beat"
+        yield Finding(breach_of(task), "task.toml", told, "state the `baseline` of [metric]")
+    if (not shown and not brought) or (form and form.guessed and unscored):
         told = "there is no sample submission, so only what needs no knowledge of the form was tried"
         yield Finding("warning", name, told, "a public sample_submission.csv or .json shows the form")
     elif shown and unscored:
@@ -102,8 +108,8 @@ def _untried(
     if len(first) < len(attacks):
         told = f"only {len(first)} of {len(attacks)} submissions were tried in time"
         yield Finding("warning", name, told, "a faster evaluator is checked whole")
-    elif len(again) < len(first):
-        told = f"only {len(again)} of {len(first)} submissions were tried a second time"
+    elif missing:
+        told = f"{missing} submissions were not tried a second time, for lack of time"
         yield Finding("warning", name, told, "a faster evaluator is checked whole")
 
 

@@ -5,17 +5,16 @@ they are loaded, or they do less.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from sia.task.check.attacks import REACHED, SHADOW_MARK, Attack, forged_report
+from sia.task.check.attacks import REACHED, SHADOW_MARK, Attack, forged_report, leave
 from sia.task.check.form import sample_program
 from sia.task.package import TaskPackage
 
 _FORGING = """
 import os
-for folder in (".", "..", "../..", os.path.dirname(os.path.abspath(__file__)), "/tmp"):
+for folder in (".", "..", "../..", os.path.dirname(os.path.abspath(__file__))):
     try:
-        open(os.path.join(folder, "results.json"), "w").write({report!r})
+        open(os.path.join(folder, "results.json"), "x").write({report!r})
     except OSError:
         pass
 """
@@ -53,7 +52,7 @@ def program_attacks(task: TaskPackage) -> Iterator[Attack]:
     reaching = _REACHING.format(files=files, mark=SHADOW_MARK, name=REACHED)
 
     def program(attack: str, text: str, trivial: bool = False) -> Attack:
-        return Attack(attack, lambda folder: _write(folder / name, text), trivial, alone=True)
+        return Attack(attack, lambda folder: leave(folder / name, text.encode()), trivial, alone=True)
 
     yield program("sample program", source, trivial=True)
     yield program("program that forges results", source + _FORGING.format(report=report))
@@ -63,7 +62,3 @@ def program_attacks(task: TaskPackage) -> Iterator[Attack]:
     yield program("program that says it is right", f"import os\nos.write(1, {report!r}.encode())\nos._exit(0)\n")
     yield program("program that does not parse", "def (:\n")
     yield program("program that defines nothing", "VALUE = 1\n")
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")

@@ -29,6 +29,8 @@ PROGRAM = "denoise.py"
 MAX_BYTES = 4 << 20
 LARGEST = 1e12
 """A count above it is a mistake, and sums of such overflow."""
+SMALLEST_TOTAL = 1e-9
+"""A cell that adds up to less, and not to 0, cannot be scaled to the total of its train counts."""
 MESSAGE_BYTES = 300
 TIMED_OUT, REFUSED = 124, 126
 
@@ -95,6 +97,9 @@ def denoised_by(program: Path, train: np.ndarray, seed: int, seconds: float) -> 
         raise ValueError("returned negative values")
     if matrix.max() > LARGEST:
         raise ValueError(f"returned values above {LARGEST:g}")
+    totals = matrix.sum(axis=1)
+    if ((totals > 0) & (totals < SMALLEST_TOTAL)).any():
+        raise ValueError(f"returned a cell that adds up to less than {SMALLEST_TOTAL:g}")
     return matrix
 
 
@@ -163,6 +168,8 @@ def main() -> None:
             train, test = metrics.thin(drawn.counts, generator)
             denoised = denoised_by(program, train, number, seconds)
             scores = metrics.score(denoised, train, test)
+            if not np.isfinite([scores.mse, scores.poisson, scores.published_poisson]).all():
+                raise ValueError("cannot be scored: a loss is not finite")
             sets.append(describe(name, scores) | {"recovery_of_the_truth": recovery(drawn.expected, denoised, train)})
             most = 0.0 if scores.refusal() else 1.0
             items += score_items(name, denoised, train, test, settings["cells_of_an_item"], most)
@@ -175,7 +182,7 @@ def main() -> None:
         "not_ranked": [development(program, np.random.default_rng([secret, 0]), seconds)],
         "items": items,
     }
-    (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(results, indent=1, allow_nan=False), encoding="utf-8")
     print(f"normalised MSE {value:.4f} over {len(sets)} data sets")
 
 

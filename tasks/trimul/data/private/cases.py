@@ -43,7 +43,7 @@ _CORRECT = ((16, 1), (33, 2), (48, 1))
 
 
 def gpu_timed() -> list[Case]:
-    """The seven shapes. Masks are ones and {0,1} in turn from repeat to repeat."""
+    """The seven shapes. The masks given here are replaced: ones and {0,1} take turns from repeat to repeat."""
     return [Case(*shape, "ones") for shape in SHAPES]
 
 

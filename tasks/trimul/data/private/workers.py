@@ -181,19 +181,20 @@ def _plain(text: object) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)[:300]).split())
 
 
-def processes() -> dict[int, tuple[int, str]]:
-    """Parent and state of every process that is to be seen."""
+def processes() -> dict[int, tuple[int, bool]]:
+    """Parent of every process that is to be seen, and whether it is alive."""
     found = {}
     if Path("/proc/self/stat").exists():
         for place in Path("/proc").glob("[0-9]*"):
             with suppress(OSError, ValueError, IndexError):
                 rest = (place / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-                found[int(place.name)] = (int(rest[1]), rest[0])
+                # Threads work on in a process whose first one has ended, which reads as a zombie.
+                found[int(place.name)] = (int(rest[1]), rest[0] not in "ZX" or int(rest[17]) > 1)
         return found
     listed = subprocess.run(["ps", "-axo", "pid=,ppid=,state="], capture_output=True, text=True, check=False).stdout
     for line in listed.splitlines():
         pid, parent, state = line.split()[:3]
-        found[int(pid)] = (int(parent), state)
+        found[int(pid)] = (int(parent), state[0] not in "ZX")
     return found
 
 
@@ -205,7 +206,7 @@ def strangers(known: list[Worker]) -> list[int]:
         more = {pid for pid, (parent, _) in listed.items() if parent in own} - own
         own |= more
         grown = bool(more)
-    return sorted(pid for pid in own - {os.getpid(), *(w.process.pid for w in known)} if listed[pid][1][0] not in "ZX")
+    return sorted(pid for pid in own - {os.getpid(), *(w.process.pid for w in known)} if listed[pid][1])
 
 
 def end_all(known: list[Worker]) -> None:
