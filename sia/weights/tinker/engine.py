@@ -194,7 +194,7 @@ class Remote:
             norm,
             0,
             reward=float(rewards.mean()),
-            kl=kl / len(told) if references else None,
+            kl=kl / max(1, len(told)) if references else None,
             entropy=-sum(told) / max(1, len(told)),
             spread=float((rewards.amax(dim=1) > rewards.amin(dim=1)).float().mean()),
         )
@@ -319,7 +319,7 @@ def _advantages(
 ) -> tuple[list[float], float]:
     """The weight of each token of one answer, and how far it is from the start in nats."""
     length = len(drawn.tokens)
-    share = 1.0 / length if plan.algorithm == "grpo" else 1.0
+    share = 1.0 / max(1, length) if plan.algorithm == "grpo" else 1.0
     advantages = torch.full((length,), weight * share)
     if reference is None:
         return advantages.tolist(), 0.0
