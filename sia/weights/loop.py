@@ -140,8 +140,8 @@ class _Pace:
 
 def take_steps(course: Course) -> Fault | None:
     """Steps from where the marks stand to the last one; the fault that ended them, if any."""
-    plan, marks, engine, health = course.plan, course.marks, course.engine, course.marks.health
-    health.graded = plan.reward.kind != "majority"
+    marks = course.marks
+    marks.health.graded = course.plan.reward.kind != "majority"
     before_the_kill = _read_metrics(course)
     if before_the_kill:
         _count_in(course, before_the_kill[-1])
@@ -157,36 +157,48 @@ def take_steps(course: Course) -> Fault | None:
                 if marks.step:
                     _consider(course, marks.step)
                 return fault
-            start, before = time.monotonic(), course.cost or 0.0
-            report = engine.step()
-            fault = health.look(
-                marks.step + 1, report.loss, report.gradient_norm, report.reward, report.kl, report.spread
-            )
-            if fault is not None and fault.ended == "not finite":
-                # The weights are spoilt: the last checkpoint counts.
-                if (restored := engine.restore()) is not None:
-                    _consider(course, restored)
-                return fault
-            fault = fault or engine.exceeded()
-            marks.step += 1
-            marks.tokens += report.tokens
-            pace.durations.append(time.monotonic() - start)
-            pace.costs.append((course.cost or 0.0) - before)
-            line = _metrics(course, report, pace)
-            metrics.write(line.model_dump_json() + "\n")
-            metrics.flush()
-            course.say(progress_line(line, marks.steps, _left(course, pace)))
-            if fault is not None:
-                _consider(course, marks.step, spoilt=fault.ended in ("diverged", "collapsed"))
+            if fault := _one_step(course, pace, metrics):
+                _consider_last(course, fault)
                 return fault
             if len(pace.durations) % MEASURED_STEPS == 0:
                 _fit(course, pace)
             if marks.step == marks.steps or marks.step % -(-marks.steps // VALIDATIONS) == 0:
                 _consider(course, marks.step)
-            if time.monotonic() - saved > plan.checkpoint_seconds or marks.step == marks.steps:
-                engine.checkpoint(course.seconds)
+            if time.monotonic() - saved > course.plan.checkpoint_seconds or marks.step == marks.steps:
+                course.engine.checkpoint(course.seconds)
                 saved = time.monotonic()
     return None
+
+
+def _one_step(course: Course, pace: _Pace, metrics: TextIO) -> Fault | None:
+    """Takes a step and writes it down; what is wrong with it, if anything. One that is not finite does not count."""
+    marks, engine = course.marks, course.engine
+    start, before = time.monotonic(), course.cost or 0.0
+    report = engine.step()
+    fault = marks.health.look(
+        marks.step + 1, report.loss, report.gradient_norm, report.reward, report.kl, report.spread
+    )
+    if fault is not None and fault.ended == "not finite":
+        return fault
+    fault = fault or engine.exceeded()
+    marks.step += 1
+    marks.tokens += report.tokens
+    pace.durations.append(time.monotonic() - start)
+    pace.costs.append((course.cost or 0.0) - before)
+    line = _metrics(course, report, pace)
+    metrics.write(line.model_dump_json() + "\n")
+    metrics.flush()
+    course.say(progress_line(line, marks.steps, _left(course, pace)))
+    return fault
+
+
+def _consider_last(course: Course, fault: Fault) -> None:
+    """Keeps what a fault left of the weights, if it is the best so far."""
+    if fault.ended != "not finite":
+        _consider(course, course.marks.step, spoilt=fault.ended in ("diverged", "collapsed"))
+    elif (restored := course.engine.restore()) is not None:
+        # The weights are spoilt: the last checkpoint counts.
+        _consider(course, restored)
 
 
 def end_reason(fault: Fault | None, left: bool) -> str:
@@ -226,7 +238,7 @@ def _fit(course: Course, pace: _Pace) -> None:
     if course.most_cost is not None and (spent := course.cost) is not None:
         rest = RESERVE * course.most_cost - spent - due * marks.validation_cost
         left[f"${course.most_cost:.4g}"] = rest, pace.each(pace.costs)
-    fitting = {limit: int(rest / max(each, 1e-12)) for limit, (rest, each) in left.items()}
+    fitting = {name: int(rest / max(each, 1e-12)) for name, (rest, each) in left.items()}
     narrowest = min(fitting, key=lambda name: fitting[name])
     steps = min(plan.steps, marks.step + max(1, fitting[narrowest]))
     if steps != marks.steps and abs(steps - marks.steps) >= FEW_STEPS * marks.steps:
