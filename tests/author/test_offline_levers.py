@@ -18,8 +18,8 @@ from sia.author.brief import Brief, Budget, CalledModel, PastGeneration
 from sia.author.offline.__main__ import render_agent
 from sia.author.offline.bandit import State, choose_move
 from sia.author.offline.kinds import find_kind
-from sia.author.offline.kinds.asked import MIN_TRAINING_SECONDS, time_for_training
 from sia.author.offline.kinds.table_text import TABLE_TEXT, TableTextRecipe
+from sia.author.offline.kinds.taught import MIN_TRAINING_SECONDS, time_for_training
 from sia.author.offline.kinds.text_codes import TEXT_CODES, codes_of, write_examples
 from sia.score.model import Verdict
 from tests.author.test_offline_author import lint, table_task

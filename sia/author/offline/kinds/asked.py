@@ -7,10 +7,6 @@ from sia.author.offline.grammar import NotOfThisKind
 from sia.author.offline.kinds.questions import QuestionFile
 from sia.gateway.providers import LOCAL
 
-STARTING_SECONDS = 30.0
-"""For loading, a last validation and saving, beside a plan's own limit."""
-MIN_TRAINING_SECONDS = 60.0
-
 
 def asked_model(brief: Brief) -> CalledModel | None:
     """The model that agents of this grammar can ask: there is one, and its client is among the task's packages."""
@@ -35,14 +31,6 @@ def demand_model(brief: Brief) -> CalledModel | None:
 def scores_continuations(model: CalledModel | None) -> bool:
     """Whether its server tells log-probabilities of given continuations, POST /v1/score; none but our own does."""
     return model is not None and model.provider == LOCAL
-
-
-def time_for_training(brief: Brief, most: float) -> float:
-    """Wall-clock seconds for an update of the weights, so that the agent can still run before the run's time is up."""
-    if brief.budget.seconds is None:
-        return most
-    run = max((past.seconds for past in brief.history), default=0.0)
-    return min(most, max(MIN_TRAINING_SECONDS, brief.budget.seconds - 1.2 * run - STARTING_SECONDS))
 
 
 def topic_of(questions: QuestionFile) -> str | None:

@@ -11,16 +11,15 @@ import pandas as pd
 
 from sia.author.brief import Brief
 from sia.author.offline.grammar import Kind, Move, NotOfThisKind, Recipe
-from sia.author.offline.kinds.asked import scores_continuations, time_for_training
+from sia.author.offline.kinds.asked import scores_continuations
 from sia.author.offline.kinds.table import TableSchema, look_at_table
-from sia.weights.plan import EXAMPLES_FILE, Data, Lora, Optimiser, PlanLimits, TrainingPlan
+from sia.author.offline.kinds.taught import classifier_plan
+from sia.weights.plan import TrainingPlan
 
 MAX_LABELS = 20
 STEPS = 240
 BATCH = 16
 TRAINING_SECONDS = 420.0
-VALIDATED = 120
-"""Rows that choose the best checkpoint; more take the time of training."""
 
 
 class TableTextRecipe(Recipe):
@@ -70,26 +69,15 @@ def look_at_labels(brief: Brief) -> TableTextSchema:
 
 def training_plan(recipe: Recipe, schema: TableTextSchema, brief: Brief, adapter: str | None) -> TrainingPlan:
     """A classifier of the labels by their tokens: the recipe that small models learn fastest with."""
-    return TrainingPlan(
-        algorithm="cloning",
-        parent_adapter=adapter,
-        lora=Lora(rank=16, alpha=32),
-        data=Data(
-            origin="author",
-            file=EXAMPLES_FILE,
-            prompt="{prompt}",
-            answer="answer",
-            choices=schema.labels,
-            validation=min(0.1, VALIDATED / max(VALIDATED, schema.table.rows)),
-        ),
-        optimiser=Optimiser(learning_rate=1e-3 if adapter is None else 3e-4),
-        loss="choices",
+    return classifier_plan(
+        brief,
+        adapter,
+        schema.labels,
+        schema.table.rows,
+        TRAINING_SECONDS,
         steps=STEPS,
         batch=BATCH,
-        prompt_tokens=256,
         answer_tokens=8,
-        seed=brief.seed,
-        limits=PlanLimits(seconds=time_for_training(brief, TRAINING_SECONDS)),
     )
 
 

@@ -14,16 +14,15 @@ import pandas as pd
 
 from sia.author.brief import Brief
 from sia.author.offline.grammar import Kind, Move, NotOfThisKind, Recipe
-from sia.author.offline.kinds.asked import scores_continuations, time_for_training
+from sia.author.offline.kinds.asked import scores_continuations
+from sia.author.offline.kinds.taught import classifier_plan
 from sia.author.offline.kinds.text_classification import TextSchema, look_at_texts
-from sia.weights.plan import EXAMPLES_FILE, Data, Lora, Optimiser, PlanLimits, TrainingPlan
+from sia.weights.plan import TrainingPlan
 
 MAX_LABELS = 500
 STEPS = 640
 BATCH = 8
 """Small: with so many labels it is the number of updates that counts."""
-VALIDATED = 120
-"""Rows that choose the best checkpoint; more take the time of training."""
 TRAINING_SECONDS = 1200.0
 TOP_LAYERS = 10
 """Blocks that are trained: what lies below needs no gradients, and time is short."""
@@ -97,27 +96,17 @@ def codes_of(labels: Sequence[str], known: Counter[str]) -> dict[str, str] | Non
 
 def training_plan(recipe: Recipe, schema: TextCodesSchema, brief: Brief, adapter: str | None) -> TrainingPlan:
     """A classifier over the codes: one forward pass a text, however many labels there are."""
-    return TrainingPlan(
-        algorithm="cloning",
-        parent_adapter=adapter,
-        lora=Lora(rank=16, alpha=32, top_layers=TOP_LAYERS),
-        data=Data(
-            origin="author",
-            file=EXAMPLES_FILE,
-            prompt="{prompt}",
-            answer="answer",
-            choices=tuple(schema.codes.values()),
-            prefix="",
-            validation=min(0.1, VALIDATED / max(VALIDATED, schema.texts.rows)),
-        ),
-        optimiser=Optimiser(learning_rate=1e-3 if adapter is None else 3e-4),
-        loss="choices",
+    return classifier_plan(
+        brief,
+        adapter,
+        tuple(schema.codes.values()),
+        schema.texts.rows,
+        TRAINING_SECONDS,
         steps=STEPS,
         batch=BATCH,
-        prompt_tokens=256,
         answer_tokens=4,
-        seed=brief.seed,
-        limits=PlanLimits(seconds=time_for_training(brief, TRAINING_SECONDS)),
+        prefix="",
+        top_layers=TOP_LAYERS,
     )
 
 
